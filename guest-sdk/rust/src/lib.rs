@@ -1,0 +1,1 @@
+//! Write Statehouse stream operators in Rust.

@@ -1,0 +1,1 @@
+//! Content-addressed files, manifests and generations on an object store.

@@ -1,0 +1,1 @@
+//! Job graph, tasks, barriers, checkpoints between invocations, recovery; no wasm.

@@ -1,0 +1,23 @@
+//! What an operator is, in Rust: the same contract as `wit/`, for components and native operators alike.
+//!
+//! Responsible for: descriptions, batches, the [`Operator`] trait, and the invocation of an operator as a
+//! transaction over its keyed state, down to the search for the record that makes it fail.
+//!
+//! Not responsible for: wasm (the `wasm` crate implements the trait), graphs, tasks and checkpoints (the `engine`).
+//! An embedder needs this crate, `state` and `wasm` only: a batch in, columns out.
+
+pub mod batch;
+pub mod call;
+pub mod description;
+pub mod failure;
+pub mod invoker;
+pub mod operator;
+pub mod render;
+mod slots;
+
+pub use batch::Batch;
+pub use call::{Call, Level, Moment};
+pub use description::{Codec, Description, KeyType, MetricDeclaration, MetricKind, Port, ValueType};
+pub use failure::{Failure, InvokeError};
+pub use invoker::{ErrorPolicy, Invoker};
+pub use operator::{Operator, Rows, TimerRows};

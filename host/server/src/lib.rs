@@ -1,0 +1,1 @@
+//! The statehouse binary: command line and composition root.

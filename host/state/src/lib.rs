@@ -1,0 +1,27 @@
+//! Keyed state and its backends.
+//!
+//! Responsible for: columns of keys and values, key groups, windows over the keys of one invocation, write sets,
+//! timers, and snapshots of a key-group range as bytes that any backend can restore.
+//!
+//! Not responsible for: where snapshots are kept, what an operator is, what time it is. Time arrives as an argument.
+
+pub mod backend;
+pub mod column;
+pub mod declaration;
+pub mod error;
+pub mod key;
+pub mod snapshot;
+pub mod window;
+pub mod writes;
+
+pub use backend::{Backend, DueTimers};
+pub use column::{BytesColumn, Column};
+pub use declaration::{
+    KeyLayout, Merge, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration, TimerId, Ttl, TtlUpdate,
+    TtlVisibility, ValueLayout,
+};
+pub use error::Error;
+pub use key::{KeyGroup, KeyGroupRange, KeyGroups};
+pub use snapshot::{Segment, Snapshot};
+pub use window::{Presence, Window};
+pub use writes::{StateWrites, TimerChange, WriteSet};
