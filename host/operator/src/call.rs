@@ -49,6 +49,8 @@ pub struct Call {
     pub(crate) moment: Moment,
     pub(crate) slots: u32,
     pub(crate) rows: u32,
+    /// How many rows each output had when the invocation began: what is after it is not committed yet.
+    marks: Vec<usize>,
     state_words: Vec<bool>,
     timers: Vec<TimerDeclaration>,
     metrics: Vec<(MetricKind, f64)>,
@@ -66,6 +68,7 @@ impl Call {
             moment: Moment::default(),
             slots: 0,
             rows: 0,
+            marks: Vec::new(),
             state_words: description.states.iter().map(|state| state.value.is_words()).collect(),
             timers: description.timers.clone(),
             metrics: description.metrics.iter().map(|metric| (metric.kind, 0.0)).collect(),
@@ -83,9 +86,47 @@ impl Call {
             moment: Moment::default(),
             slots: 0,
             rows: 0,
+            marks: Vec::new(),
             state_words: Vec::new(),
             timers: Vec::new(),
             metrics: Vec::new(),
+        }
+    }
+
+    /// Starts an invocation with that many rows; keys follow by [`hand_out`](Call::hand_out).
+    pub(crate) fn start(&mut self, rows: u32, moment: Moment) {
+        self.moment = moment;
+        self.rows = rows;
+        self.slots = 0;
+        self.writes.clear();
+        self.rejected.clear();
+        self.marks.clear();
+        self.marks.extend(self.outputs.iter().map(Batch::len));
+    }
+
+    /// Hands the keys of the invocation out as slots.
+    pub(crate) fn hand_out(&mut self, keys: &Column, hashes: &[u64]) -> Result<(), Failure> {
+        self.slots = keys.len() as u32;
+        match &mut self.backend {
+            Some(backend) => Ok(backend.begin(keys, hashes)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes what the invocation did count.
+    pub(crate) fn commit(&mut self) -> Result<(), Failure> {
+        match &mut self.backend {
+            Some(backend) if !self.writes.is_empty() => Ok(backend.commit(&self.writes)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes it as if the invocation had never been.
+    pub(crate) fn undo(&mut self) {
+        self.writes.clear();
+        self.rejected.clear();
+        for (output, &mark) in self.outputs.iter_mut().zip(&self.marks) {
+            output.truncate(mark);
         }
     }
 
