@@ -7,10 +7,36 @@
 //! Not responsible for: wasm, files, command lines. Operators, connectors, backends, stores and clocks are handed in;
 //! so the whole engine runs in a simulation as it runs on threads.
 
+mod barrier;
+mod channel;
 pub mod clock;
 pub mod connector;
+mod coordinator;
+pub mod driver;
+mod element;
+pub mod error;
+pub mod graph;
+pub mod handle;
+pub mod job;
+pub mod metrics;
+pub mod publish;
+pub mod recovery;
+pub mod settings;
+pub mod task;
+pub mod threads;
+mod watermark;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use connector::{
     ConnectorError, Malformed, Polled, Progress, Sink, SinkFactory, Source, SourceFactory,
 };
+pub use driver::{Driver, Turn};
+pub use error::JobError;
+pub use graph::{DEAD_LETTERS, Graph, GraphError, Node, NodeKind, OperatorFactory};
+pub use handle::{JobHandle, TaskEntry, TaskKind};
+pub use job::{Assembled, BackendFactory, JobPlan, assemble};
+pub use metrics::TaskMetrics;
+pub use publish::{CheckpointRecord, Checkpoints};
+pub use recovery::{RecoveryError, RestorePoint};
+pub use settings::CheckpointSettings;
+pub use task::{Step, Task};

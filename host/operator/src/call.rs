@@ -159,7 +159,12 @@ impl Call {
     ///
     /// # Errors
     /// If the state, a slot or the layout is not what was declared or handed out.
-    pub fn store_words(&mut self, state: StateId, slots: &[u32], words: &[u64]) -> Result<(), Failure> {
+    pub fn store_words(
+        &mut self,
+        state: StateId,
+        slots: &[u32],
+        words: &[u64],
+    ) -> Result<(), Failure> {
         self.check_store(state, slots, true, words.len())?;
         self.writes.set_words(state, slots, words);
         Ok(())

@@ -74,7 +74,9 @@ pub enum InvokeError {
         record: String,
     },
     /// Timers that the operator cannot take, and the policy says `fail`.
-    #[error("operator `{operator}` cannot take its timer `{timer}` at {time} of key {key}: {failure}")]
+    #[error(
+        "operator `{operator}` cannot take its timer `{timer}` at {time} of key {key}: {failure}"
+    )]
     PoisonTimer {
         /// The operator.
         operator: String,

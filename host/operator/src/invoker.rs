@@ -186,7 +186,12 @@ impl Invoker {
     }
 
     /// Runs due timers, or only takes them off the list if the operator is not to see them.
-    fn attempt_timers(&mut self, due: &DueTimers, moment: Moment, fire: bool) -> Result<(), Failure> {
+    fn attempt_timers(
+        &mut self,
+        due: &DueTimers,
+        moment: Moment,
+        fire: bool,
+    ) -> Result<(), Failure> {
         self.call.start(0, moment);
         self.assigner.assign_distinct(&due.keys, &due.hashes);
         self.call.hand_out(&self.assigner.keys, &self.assigner.hashes)?;
@@ -253,7 +258,11 @@ impl Invoker {
         Ok(())
     }
 
-    fn settle_poison_timer(&mut self, due: &DueTimers, failure: Failure) -> Result<(), InvokeError> {
+    fn settle_poison_timer(
+        &mut self,
+        due: &DueTimers,
+        failure: Failure,
+    ) -> Result<(), InvokeError> {
         self.rejected += 1;
         let operator = self.description.name.clone();
         let timer = self.description.timers[due.timer.0 as usize].name.clone();

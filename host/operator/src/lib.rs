@@ -17,7 +17,9 @@ mod slots;
 
 pub use batch::Batch;
 pub use call::{Call, Level, Moment};
-pub use description::{Codec, Description, KeyType, MetricDeclaration, MetricKind, Port, ValueType};
+pub use description::{
+    Codec, Description, KeyType, MetricDeclaration, MetricKind, Port, ValueType,
+};
 pub use failure::{Failure, InvokeError};
 pub use invoker::{ErrorPolicy, Invoker};
 pub use operator::{Operator, Rows, TimerRows};

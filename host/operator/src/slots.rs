@@ -107,7 +107,8 @@ impl SlotAssigner {
                     self.hashes.push(hash);
                     break slot;
                 }
-                if self.hashes[cell.slot as usize] == hash && distinct.get(cell.slot as usize) == key
+                if self.hashes[cell.slot as usize] == hash
+                    && distinct.get(cell.slot as usize) == key
                 {
                     break cell.slot;
                 }

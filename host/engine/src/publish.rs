@@ -1,0 +1,192 @@
+//! Publishing a checkpoint: what the tasks acknowledged becomes packs, then a manifest.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use statehouse_checkpoint::{
+    CheckpointStore, Digest, Epoch, Error, Lease, Manifest, NewSegment, OperatorState,
+    PackSettings, SegmentRef, Statistics, TaskState, extend_groups,
+};
+use statehouse_state::KeyGroups;
+
+use crate::element::TaskSnapshot;
+use crate::graph::{Graph, NodeKind};
+
+/// The name of the function that maps keys to key groups, as manifests carry it.
+pub const KEY_HASH: &str = "xxh3-64";
+
+/// Where a job's checkpoints go.
+#[derive(Debug)]
+pub struct Checkpoints {
+    /// The store; it belongs to this job alone.
+    pub store: CheckpointStore,
+    /// The proof that this process owns the job.
+    pub lease: Lease,
+}
+
+/// What is said of a node in every manifest.
+#[derive(Debug)]
+struct NodeEntry {
+    id: String,
+    component: Option<Digest>,
+    description: Value,
+    parallelism: u32,
+}
+
+/// One checkpoint that was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointRecord {
+    /// The epoch that it ended.
+    pub epoch: u64,
+    /// When it was triggered, in milliseconds since 1970-01-01T00:00:00Z.
+    pub triggered_ms: i64,
+    /// From the trigger to the manifest.
+    pub duration_ms: u64,
+    /// Bytes written for it, without the manifest.
+    pub written_bytes: u64,
+    /// Bytes of state that it stands for.
+    pub state_bytes: u64,
+}
+
+/// Publishes the checkpoints of one run, one after the other.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    checkpoints: Checkpoints,
+    job: String,
+    key_groups: KeyGroups,
+    nodes: Vec<NodeEntry>,
+    settings: PackSettings,
+    /// The checkpoint that the next one continues: its chains are extended.
+    previous: Option<Manifest>,
+}
+
+impl Publisher {
+    /// `previous` is the checkpoint of the same store that the run was restored from.
+    pub(crate) fn new(
+        graph: &Graph,
+        checkpoints: Checkpoints,
+        inline_threshold: u64,
+        previous: Option<Manifest>,
+    ) -> Self {
+        let entry = |node: &crate::graph::Node| NodeEntry {
+            id: node.id.clone(),
+            component: match &node.kind {
+                NodeKind::Operator { factory, .. } => {
+                    factory.component().and_then(|digest| digest.parse().ok())
+                }
+                _ => None,
+            },
+            description: match &node.kind {
+                NodeKind::Operator { factory, .. } => serde_json::to_value(factory.description())
+                    .expect("descriptions are plain data with text keys"),
+                _ => Value::Null,
+            },
+            parallelism: node.parallelism,
+        };
+        Self {
+            job: graph.name.clone(),
+            key_groups: graph.key_groups,
+            nodes: graph.nodes.iter().map(entry).collect(),
+            settings: PackSettings {
+                inline_bytes_max: inline_threshold,
+                ..PackSettings::default()
+            },
+            previous,
+            checkpoints,
+        }
+    }
+
+    /// Publishes a checkpoint. `snapshots` holds every task's part, by node and task. `clock` tells the time.
+    pub(crate) async fn publish(
+        &mut self,
+        epoch: u64,
+        triggered_ms: i64,
+        snapshots: BTreeMap<(usize, u32), TaskSnapshot>,
+        clock: &dyn crate::Clock,
+    ) -> Result<CheckpointRecord, Error> {
+        let mut statistics = Statistics::default();
+        let mut tasks: Vec<Vec<TaskState>> = self.nodes.iter().map(|_| Vec::new()).collect();
+        let mut written: Vec<Vec<(u16, SegmentRef)>> =
+            self.nodes.iter().map(|_| Vec::new()).collect();
+        for ((node, task), snapshot) in snapshots {
+            let TaskSnapshot { state, position, watermark } = snapshot;
+            if let Some(state) = state {
+                let segments = state.segments.into_iter().map(|segment| NewSegment {
+                    group: segment.group.0,
+                    full: segment.full,
+                    entries: segment.entries,
+                    bytes: segment.bytes,
+                });
+                let done = self
+                    .checkpoints
+                    .store
+                    .write_segments(segments.collect(), self.settings)
+                    .await?;
+                statistics.packs += done.packs;
+                statistics.pack_bytes += done.pack_bytes;
+                written[node].extend(done.segments);
+            }
+            let position = position.unwrap_or(Value::Null);
+            tasks[node].push(TaskState { task, watermark, position });
+        }
+        let mut manifest = self.manifest(epoch, tasks, written)?;
+        let (packs, bytes) =
+            self.checkpoints.store.spill_inline(&mut manifest, self.settings).await?;
+        statistics.packs += packs;
+        statistics.pack_bytes += bytes;
+        let now = clock.now();
+        statistics.duration_ms = u64::try_from(now - triggered_ms).unwrap_or(0);
+        manifest.created_ms = now;
+        manifest.statistics = statistics;
+        self.checkpoints.store.publish(&manifest, &self.checkpoints.lease).await?;
+        let record = CheckpointRecord {
+            epoch,
+            triggered_ms,
+            duration_ms: statistics.duration_ms,
+            written_bytes: statistics.pack_bytes,
+            state_bytes: manifest.state_bytes(),
+        };
+        self.previous = Some(manifest);
+        Ok(record)
+    }
+
+    fn manifest(
+        &self,
+        epoch: u64,
+        tasks: Vec<Vec<TaskState>>,
+        written: Vec<Vec<(u16, SegmentRef)>>,
+    ) -> Result<Manifest, Error> {
+        let epoch = Epoch(epoch);
+        let nothing = BTreeMap::new();
+        let mut operators = Vec::with_capacity(self.nodes.len());
+        for ((node, tasks), written) in self.nodes.iter().zip(tasks).zip(written) {
+            let previous = self
+                .previous
+                .iter()
+                .flat_map(|manifest| &manifest.operators)
+                .find(|operator| operator.id == node.id)
+                .map_or(&nothing, |operator| &operator.groups);
+            let groups = extend_groups(previous, written)
+                .map_err(|source| Error::Protocol { epoch, source })?;
+            operators.push(OperatorState {
+                id: node.id.clone(),
+                component: node.component,
+                description: node.description.clone(),
+                parallelism: node.parallelism,
+                tasks,
+                groups,
+            });
+        }
+        Ok(Manifest {
+            job: self.job.clone(),
+            epoch,
+            parent: self.previous.as_ref().map(|manifest| manifest.epoch),
+            generation: self.checkpoints.lease.generation(),
+            created_ms: 0,
+            key_groups: self.key_groups.count(),
+            key_hash: KEY_HASH.to_owned(),
+            operators,
+            statistics: Statistics::default(),
+        })
+    }
+}

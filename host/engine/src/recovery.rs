@@ -1,0 +1,167 @@
+//! Recovery: from a manifest back to running state. The way of a checkpoint, run backwards.
+
+use statehouse_checkpoint::{CheckpointStore, Manifest, OperatorState, SegmentRef};
+use statehouse_operator::Description;
+use statehouse_state::{Backend, KeyGroup, KeyGroupRange};
+
+use crate::graph::{Graph, NodeKind};
+use crate::publish::KEY_HASH;
+
+/// Why a job cannot resume from a checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum RecoveryError {
+    #[error(
+        "checkpoint {epoch} belongs to job `{theirs}`, not to `{mine}`: give this job a checkpoint directory of its own"
+    )]
+    OtherJob { epoch: u64, theirs: String, mine: String },
+    #[error(
+        "checkpoint {epoch} has {theirs} key groups and the job {mine}: the number is fixed for the life of a job's \
+         state; set `key-groups = {theirs}`"
+    )]
+    KeyGroups { epoch: u64, theirs: u32, mine: u32 },
+    #[error("checkpoint {epoch} maps keys by `{theirs}`, which this version does not know")]
+    KeyHash { epoch: u64, theirs: String },
+    #[error(
+        "checkpoint {epoch} holds state of operator `{operator}`, which the job does not have: name the operator as \
+         before, or start without any state by `--fresh`"
+    )]
+    UnclaimedOperator { epoch: u64, operator: String },
+    #[error("operator `{operator}` cannot take its state of checkpoint {epoch}: {reason}")]
+    Incompatible { epoch: u64, operator: String, reason: String },
+    #[error("checkpoint {epoch} cannot be read: {reason}")]
+    Unreadable { epoch: u64, reason: String },
+    #[error("state of operator `{operator}` in checkpoint {epoch}: {source}")]
+    State {
+        epoch: u64,
+        operator: String,
+        #[source]
+        source: statehouse_state::Error,
+    },
+}
+
+/// The checkpoint that a run starts from.
+#[derive(Debug)]
+pub struct RestorePoint {
+    /// The store that holds it.
+    pub store: CheckpointStore,
+    /// What it says.
+    pub manifest: Manifest,
+    /// Whether the run writes its own checkpoints to the same store. Otherwise the first one is full.
+    pub same_store: bool,
+}
+
+impl RestorePoint {
+    pub(crate) fn epoch(&self) -> u64 {
+        self.manifest.epoch.0
+    }
+
+    pub(crate) fn operator(&self, id: &str) -> Option<&OperatorState> {
+        self.manifest.operators.iter().find(|operator| operator.id == id)
+    }
+
+    /// Checks that the job can go on from here, before anything is touched.
+    ///
+    /// # Errors
+    /// The first thing that does not fit.
+    pub fn check(&self, graph: &Graph) -> Result<(), RecoveryError> {
+        let (epoch, manifest) = (self.epoch(), &self.manifest);
+        if manifest.job != graph.name {
+            let (theirs, mine) = (manifest.job.clone(), graph.name.clone());
+            return Err(RecoveryError::OtherJob { epoch, theirs, mine });
+        }
+        if manifest.key_groups != graph.key_groups.count() {
+            let (theirs, mine) = (manifest.key_groups, graph.key_groups.count());
+            return Err(RecoveryError::KeyGroups { epoch, theirs, mine });
+        }
+        if manifest.key_hash != KEY_HASH {
+            return Err(RecoveryError::KeyHash { epoch, theirs: manifest.key_hash.clone() });
+        }
+        for operator in manifest.operators.iter().filter(|operator| !operator.groups.is_empty()) {
+            let node = graph.nodes.iter().find(|node| node.id == operator.id);
+            let Some(NodeKind::Operator { factory, .. }) = node.map(|node| &node.kind) else {
+                let operator = operator.id.clone();
+                return Err(RecoveryError::UnclaimedOperator { epoch, operator });
+            };
+            check_description(operator, factory.description()).map_err(|reason| {
+                RecoveryError::Incompatible { epoch, operator: operator.id.clone(), reason }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Fills a backend with an operator's state in a range of key groups.
+    ///
+    /// # Errors
+    /// If the state cannot be read, or not by this backend.
+    pub async fn fill(
+        &self,
+        operator: &OperatorState,
+        range: KeyGroupRange,
+        backend: &mut dyn Backend,
+    ) -> Result<(), RecoveryError> {
+        let epoch = self.epoch();
+        let wanted: Vec<(KeyGroup, &SegmentRef)> = operator
+            .groups
+            .iter()
+            .map(|(&group, chain)| (KeyGroup(group), chain))
+            .filter(|(group, _)| range.contains(*group))
+            .flat_map(|(group, chain)| chain.iter().map(move |segment| (group, segment)))
+            .collect();
+        let mut reader = self.store.read_segments(wanted.iter().map(|(_, segment)| *segment));
+        for (group, segment) in wanted {
+            let bytes = reader
+                .next()
+                .await
+                .map_err(|error| RecoveryError::Unreadable { epoch, reason: error.chain() })?;
+            let bytes = bytes.expect("the reader yields as many segments as it was given");
+            backend.restore(group, segment.full, &bytes).map_err(|source| {
+                RecoveryError::State { epoch, operator: operator.id.clone(), source }
+            })?;
+        }
+        if !self.same_store {
+            backend.abandon_snapshot();
+        }
+        Ok(())
+    }
+}
+
+/// Whether the operator as it is now can take the state of the operator as it was.
+fn check_description(before: &OperatorState, now: &Description) -> Result<(), String> {
+    let before: Description = serde_json::from_value(before.description.clone())
+        .map_err(|error| format!("its recorded description cannot be read: {error}"))?;
+    match (before.state_key(), now.state_key()) {
+        (Some(before), Some(now)) if !before.matches(now) => {
+            return Err(format!("its keys were {before} and are {now} now; keys cannot change"));
+        }
+        _ => {}
+    }
+    for state in &before.states {
+        let name = &state.name;
+        let Some(now) = now.states.iter().find(|now| &now.name == name) else {
+            return Err(format!(
+                "it no longer declares the state `{name}`; declare it as before, or start by `--fresh`"
+            ));
+        };
+        if now.kind != state.kind || now.value != state.value || now.codec != state.codec {
+            return Err(format!(
+                "state `{name}` was {:?} of {:?} ({}) and is {:?} of {:?} ({}) now",
+                state.kind, state.value, state.codec, now.kind, now.value, now.codec
+            ));
+        }
+        if now.schema_version != state.schema_version {
+            return Err(format!(
+                "state `{name}` has schema version {} there and {} now, and values are not migrated yet",
+                state.schema_version, now.schema_version
+            ));
+        }
+    }
+    for timer in &before.timers {
+        let name = &timer.name;
+        let now = now.timers.iter().find(|now| &now.name == name);
+        if now.is_none_or(|now| now.domain != timer.domain) {
+            return Err(format!("it no longer declares the timer `{name}` on the same clock"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! A task that runs an operator.
+
+use std::sync::atomic::Ordering;
+
+use statehouse_operator::{InvokeError, Invoker, Moment};
+use statehouse_state::TimeDomain;
+
+use super::gate::Incoming;
+use super::{Frame, Gate, Step, TaskError, count_in, pass_barrier};
+use crate::element::{Barrier, Element, TaskSnapshot};
+use crate::graph::Output;
+use crate::watermark::Generator;
+
+/// How many entries of a running snapshot are written between two invocations.
+const SNAPSHOT_ENTRIES_PER_STEP: usize = 4096;
+
+/// An operator and what goes with it.
+#[derive(Debug)]
+pub(crate) struct OperatorBody {
+    gate: Gate,
+    invoker: Invoker,
+    watermarks: Option<Generator>,
+    /// The watermark whose timers are firing; it is passed on when all have fired.
+    firing: Option<i64>,
+    /// The snapshot that is being written, and the watermark that goes with it.
+    snapshot: Option<(Barrier, Option<i64>)>,
+    /// The epoch of the newest snapshot: the next increment builds on it, if its checkpoint exists.
+    snapshot_epoch: Option<u64>,
+    /// The stream has ended with the barrier that was seen last.
+    ended: bool,
+    /// Advanced at every invocation, for the operator's randomness.
+    seed: u64,
+}
+
+impl OperatorBody {
+    pub(crate) fn new(
+        gate: Gate,
+        invoker: Invoker,
+        watermarks: Option<Generator>,
+        seed: u64,
+        restored: Option<u64>,
+    ) -> Self {
+        Self {
+            gate,
+            invoker,
+            watermarks,
+            firing: None,
+            snapshot: None,
+            snapshot_epoch: restored,
+            ended: false,
+            seed,
+        }
+    }
+
+    /// Fires timers that are due, else takes what came in.
+    pub(crate) fn step(&mut self, frame: &mut Frame) -> Result<Step, TaskError> {
+        if self.ended {
+            let done = self.snapshot.is_none();
+            return Ok(if done { Step::Finished } else { Step::Worked });
+        }
+        if self.fire_timers(frame)? {
+            return Ok(Step::Worked);
+        }
+        match self.gate.next() {
+            None => {
+                let until = self.invoker.next_timer(TimeDomain::ProcessingTime);
+                return Ok(Step::Waiting { until });
+            }
+            Some(Incoming::Batch(port, mut batch)) => {
+                count_in(&frame.metrics, batch.len());
+                // Only a keyed exchange has hashed the keys on the way.
+                if self.invoker.description().inputs[port as usize].key.is_some() {
+                    batch.hash_keys();
+                } else {
+                    batch.keys = None;
+                }
+                let moment = self.moment(frame);
+                self.invoker.process(port, &batch, moment).map_err(failed)?;
+                self.send_outputs(frame);
+            }
+            Some(Incoming::Watermark(watermark)) => {
+                frame.metrics.watermark.store(watermark, Ordering::Relaxed);
+                self.firing = Some(watermark);
+            }
+            Some(Incoming::Barrier(barrier)) => self.end_epoch(frame, barrier)?,
+        }
+        Ok(Step::Worked)
+    }
+
+    fn moment(&mut self, frame: &Frame) -> Moment {
+        // The golden ratio's fraction: successive seeds differ in about half of their bits once mixed.
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let (processing_time, watermark) = (frame.clock.now(), self.gate.watermark());
+        Moment { processing_time, watermark, seed: self.seed }
+    }
+
+    /// One invocation with timers that are due. Whether something was done.
+    fn fire_timers(&mut self, frame: &mut Frame) -> Result<bool, TaskError> {
+        let processing = self.invoker.next_timer(TimeDomain::ProcessingTime);
+        if processing.is_some_and(|time| time <= frame.clock.now()) {
+            let moment = self.moment(frame);
+            let until = moment.processing_time;
+            self.invoker.fire_timers(TimeDomain::ProcessingTime, until, moment).map_err(failed)?;
+            self.send_outputs(frame);
+            return Ok(true);
+        }
+        let Some(watermark) = self.firing else { return Ok(false) };
+        let moment = self.moment(frame);
+        let fired =
+            self.invoker.fire_timers(TimeDomain::EventTime, watermark, moment).map_err(failed)?;
+        if fired {
+            self.send_outputs(frame);
+        } else {
+            self.firing = None;
+            if self.watermarks.is_none() || watermark == i64::MAX {
+                frame.outlets.broadcast(|| Element::Watermark(watermark));
+            }
+        }
+        Ok(true)
+    }
+
+    fn send_outputs(&mut self, frame: &mut Frame) {
+        let mut watermark = None;
+        let mut rows = 0;
+        for (port, batch) in self.invoker.outputs().iter_mut().enumerate() {
+            if let Some(watermarks) = &mut self.watermarks {
+                watermark = watermarks.observe(&batch.times).or(watermark);
+            }
+            rows += batch.len() as u64;
+            frame.outlets.send(Output::Port(port as u32), batch);
+        }
+        frame.outlets.send(Output::DeadLetters, self.invoker.dead_letters());
+        frame.metrics.records_out.fetch_add(rows, Ordering::Relaxed);
+        frame.metrics.rejected.store(self.invoker.rejected(), Ordering::Relaxed);
+        if let Some(watermark) = watermark {
+            frame.outlets.broadcast(|| Element::Watermark(watermark));
+        }
+    }
+
+    fn end_epoch(&mut self, frame: &mut Frame, barrier: Barrier) -> Result<(), TaskError> {
+        pass_barrier(frame, barrier);
+        self.ended = barrier.last;
+        let watermark = self.watermarks.as_ref().and_then(Generator::current);
+        match self.invoker.backend() {
+            Some(backend) => {
+                if self.snapshot_epoch.replace(barrier.epoch) != barrier.completed {
+                    // The checkpoint of the snapshot before this one was discarded.
+                    backend.abandon_snapshot();
+                }
+                backend.start_snapshot(barrier.epoch, false).map_err(TaskError::new)?;
+                self.snapshot = Some((barrier, watermark));
+            }
+            None => {
+                let snapshot = TaskSnapshot { state: None, position: None, watermark };
+                frame.acknowledge(barrier.epoch, snapshot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a piece of the running snapshot. Whether something was done.
+    pub(crate) fn advance_snapshot(&mut self, frame: &mut Frame) -> Result<bool, TaskError> {
+        let Some((barrier, watermark)) = self.snapshot else { return Ok(false) };
+        let backend = self.invoker.backend().expect("only a backend has a snapshot running");
+        let finished =
+            backend.advance_snapshot(SNAPSHOT_ENTRIES_PER_STEP).map_err(TaskError::new)?;
+        if let Some(state) = finished {
+            self.snapshot = None;
+            let snapshot = TaskSnapshot { state: Some(state), position: None, watermark };
+            frame.acknowledge(barrier.epoch, snapshot);
+        }
+        Ok(true)
+    }
+}
+
+fn failed(error: InvokeError) -> TaskError {
+    TaskError::new(error)
+}
