@@ -1,0 +1,171 @@
+//! What can go wrong with checkpoints.
+
+use std::path::PathBuf;
+
+use crate::digest::Digest;
+use crate::manifest::{Epoch, Generation, ProtocolError};
+
+/// An error of the checkpoint store. Each names the object or directory that it is about.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A manifest that breaks a rule of the format; nothing was written, or nothing of it is used.
+    #[error("manifest of checkpoint {epoch} breaks a rule")]
+    Protocol {
+        /// The manifest's epoch.
+        epoch: Epoch,
+        /// The rule.
+        #[source]
+        source: ProtocolError,
+    },
+    /// The store failed. Clients of remote stores have already retried what can be retried.
+    #[error(
+        "cannot {operation} `{object}`; check that the store can be reached and has space, \
+         then start again: nothing published is lost"
+    )]
+    Store {
+        /// What was tried: "read", "write", "list".
+        operation: &'static str,
+        /// The object's name in the store.
+        object: String,
+        /// What the store said.
+        #[source]
+        source: Box<object_store::Error>,
+    },
+    /// An object that should be there is not.
+    #[error(
+        "`{object}` is missing from the store; restore it from a copy or use another checkpoint"
+    )]
+    Missing {
+        /// The object's name in the store.
+        object: String,
+    },
+    /// An object whose bytes are not those that its name or first line promises.
+    #[error(
+        "`{object}` is damaged: its BLAKE3 hash should be {expected} and is {found}; \
+         restore it from a copy or use another checkpoint"
+    )]
+    Damaged {
+        /// The object's name in the store.
+        object: String,
+        /// The hash of the bytes that were written.
+        expected: Digest,
+        /// The hash of the bytes that are there.
+        found: Digest,
+    },
+    /// An object that does not have the form of what it should be.
+    #[error("`{object}` is damaged: {reason}; restore it from a copy or use another checkpoint")]
+    Malformed {
+        /// The object's name in the store.
+        object: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A manifest that a newer release wrote.
+    #[error(
+        "`{object}` has manifest format {version}, this release reads up to format {supported}; \
+         use the release that wrote it or a newer one"
+    )]
+    NewerFormat {
+        /// The object's name in the store.
+        object: String,
+        /// The format that it has.
+        version: u32,
+        /// The newest format that this release reads.
+        supported: u32,
+    },
+    /// Another owner has taken over. The caller must stop and may not commit anything more.
+    #[error(
+        "generation {mine} has lost the job to generation {newest}; \
+         this process must stop, the other one carries on"
+    )]
+    Fenced {
+        /// The caller's generation.
+        mine: Generation,
+        /// The newest claimed generation.
+        newest: Generation,
+    },
+    /// The epoch's manifest exists already and is another one.
+    #[error("another owner published epoch {epoch}; stop, and start again from its checkpoint")]
+    AlreadyPublished {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// Other processes claimed every generation that this one tried to claim.
+    #[error(
+        "no generation could be claimed in {attempts} attempts: other processes start on this job; keep one of them"
+    )]
+    ClaimContended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A directory that cannot hold checkpoints.
+    #[error("cannot use `{}` as a checkpoint directory; name a directory that can be written", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A directory that another live process owns. Nothing in it was touched.
+    #[error(
+        "checkpoint directory `{}` is in use by {}; stop it first, or choose another directory",
+        directory.display(),
+        owner(*pid)
+    )]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+        /// The owner's process number, when it could be read.
+        pid: Option<u32>,
+    },
+}
+
+fn owner(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+impl Error {
+    /// Whether the checkpoint itself is unusable, now and later. The opposite is a failure to look.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Protocol { .. }
+                | Self::Missing { .. }
+                | Self::Damaged { .. }
+                | Self::Malformed { .. }
+                | Self::NewerFormat { .. }
+        )
+    }
+
+    /// Whether another owner has the job: the caller must stop without committing anything.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Fenced { .. } | Self::AlreadyPublished { .. })
+    }
+
+    /// This error and its causes, from the outermost to the innermost, as one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
+    /// A failed request. An object that is not there is told apart.
+    pub(crate) fn store(
+        operation: &'static str,
+        object: &object_store::path::Path,
+        source: object_store::Error,
+    ) -> Self {
+        let object = object.to_string();
+        match source {
+            object_store::Error::NotFound { .. } if operation == "read" => Self::Missing { object },
+            source => Self::Store { operation, object, source: Box::new(source) },
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Tests of manifests: the format, its rules, and the way from one manifest to the next.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+/// The file of [`sample`] in format 1. It must be readable for ever.
+const GOLDEN_V1: &[u8] = include_bytes!("../../tests/golden/manifest-v1.json");
+
+fn pack(text: &str, length: u64) -> PackRef {
+    PackRef { digest: Digest::of(text.as_bytes()), length }
+}
+
+fn packed(full: bool, entries: u64, ranges: &[(PackRef, u64, u64)]) -> SegmentRef {
+    let range = |&(pack, offset, length): &_| PackRange { pack, offset, length };
+    let location = Location::Packed(ranges.iter().map(range).collect());
+    SegmentRef { full, entries, location }
+}
+
+fn inline(full: bool, entries: u64, bytes: &'static [u8]) -> SegmentRef {
+    SegmentRef { full, entries, location: Location::Inline(Bytes::from_static(bytes)) }
+}
+
+/// A manifest in which everything occurs that can.
+pub(crate) fn sample() -> Manifest {
+    let (base, large) = (pack("base", 1000), pack("large", PACK_BYTES));
+    let source = OperatorState {
+        id: "flights".to_owned(),
+        component: None,
+        description: Value::Null,
+        parallelism: 2,
+        tasks: vec![
+            TaskState { task: 0, watermark: Some(-5), position: json!({"file": 3, "row": 17}) },
+            TaskState { task: 1, watermark: None, position: Value::Null },
+        ],
+        groups: BTreeMap::new(),
+    };
+    let counts = OperatorState {
+        id: "counts".to_owned(),
+        component: Some(Digest::of(b"component")),
+        description: json!({"states": [{"kind": "value", "name": "count"}], "version": "1.0"}),
+        parallelism: 1,
+        tasks: vec![TaskState { task: 0, watermark: Some(i64::MAX), position: json!(0.1) }],
+        groups: BTreeMap::from([
+            (0, vec![packed(true, 10, &[(base, 0, 400)]), inline(false, 1, b"increment")]),
+            (7, vec![packed(true, 10, &[(base, 400, 600)])]),
+            (9, vec![packed(true, u64::MAX, &[(large, 0, PACK_BYTES), (base, 0, 1)])]),
+            (127, vec![inline(true, 0, b""), inline(false, 2, &[0, 255, 254])]),
+        ]),
+    };
+    Manifest {
+        job: "delays".to_owned(),
+        epoch: Epoch(12),
+        parent: Some(Epoch(11)),
+        generation: Generation(3),
+        created_ms: 1_700_000_000_000,
+        key_groups: 128,
+        key_hash: "xxh3-64".to_owned(),
+        operators: vec![source, counts],
+        statistics: Statistics { duration_ms: 42, pack_bytes: 1000, packs: 1 },
+    }
+}
+
+const PACK_BYTES: u64 = crate::pack::PACK_BYTES_MAX;
+
+/// The file of a manifest with this text as its JSON, with a first line that fits.
+fn file(version: u32, json: &str) -> Vec<u8> {
+    let digest = Digest::of(json.as_bytes());
+    format!("statehouse-manifest {version} {digest}\n{json}").into_bytes()
+}
+
+fn json_of(manifest: &Manifest) -> String {
+    let file = manifest.encode().unwrap();
+    let start = file.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    String::from_utf8(file[start..].to_vec()).unwrap()
+}
+
+#[test]
+fn v1_manifest_is_parsed_and_written_again_to_the_same_bytes() {
+    let manifest = Manifest::decode(GOLDEN_V1).unwrap();
+    assert_eq!(manifest, sample());
+    assert_eq!(
+        String::from_utf8_lossy(&manifest.encode().unwrap()),
+        String::from_utf8_lossy(GOLDEN_V1)
+    );
+}
+
+#[test]
+fn every_flipped_bit_is_found() {
+    for place in 0..GOLDEN_V1.len() {
+        for bit in 0..8 {
+            let mut file = GOLDEN_V1.to_vec();
+            file[place] ^= 1 << bit;
+            assert!(Manifest::decode(&file).is_err(), "byte {place}, bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn every_truncation_and_every_addition_is_found() {
+    for length in 0..GOLDEN_V1.len() {
+        assert!(Manifest::decode(&GOLDEN_V1[..length]).is_err(), "length {length}");
+    }
+    assert!(Manifest::decode(&[GOLDEN_V1, b"\n"].concat()).is_err());
+}
+
+#[test]
+fn newer_version_is_told_from_damage() {
+    let error = Manifest::decode(&file(2, "{}")).unwrap_err();
+    assert_eq!(error, FormatError::Newer { version: 2 });
+    // A newer first line may be longer.
+    let longer = b"statehouse-manifest 7 zstd something-else\n...";
+    assert_eq!(Manifest::decode(longer).unwrap_err(), FormatError::Newer { version: 7 });
+}
+
+#[test]
+fn field_that_this_version_does_not_know_is_refused() {
+    let json = json_of(&sample());
+    for (known, unknown) in [
+        ("\"job\":", "\"extra\":1,\"job\":"),
+        ("\"parallelism\":", "\"extra\":1,\"parallelism\":"),
+        ("\"task\":0", "\"extra\":1,\"task\":0"),
+        ("\"duration_ms\":", "\"extra\":1,\"duration_ms\":"),
+    ] {
+        let error = Manifest::decode(&file(1, &json.replacen(known, unknown, 1))).unwrap_err();
+        assert!(error.to_string().contains("extra"), "{error}");
+    }
+}
+
+#[test]
+fn malformed_segment_is_refused() {
+    let manifest = sample();
+    let json = json_of(&manifest);
+    let good = "[true,10,0,400,600]";
+    assert!(json.contains(good));
+    for bad in [
+        "[]",
+        "[true]",
+        "[true,10]",
+        "[true,10,0]",
+        "[true,10,0,400]",
+        "[true,10,0,400,600,0]",
+        "[true,10,9,400,600]",
+        "[true,10,0,400,601]",
+        "[true,10,0,400,0]",
+        "[true,10,0,-1,600]",
+        "[true,10,0,400,600,\"AAAA\"]",
+        "[true,10,\"AAAA\",0]",
+        "[true,10,\"AAA\"]",
+        "[true,10,\"A\u{e4}==\"]",
+        "[false,10,0,400,600]",
+        "7",
+    ] {
+        assert!(Manifest::decode(&file(1, &json.replace(good, bad))).is_err(), "{bad}");
+    }
+}
+
+/// The error of the sample after a change.
+fn broken(change: impl FnOnce(&mut Manifest)) -> String {
+    let mut manifest = sample();
+    change(&mut manifest);
+    let error = manifest.check().unwrap_err();
+    assert_eq!(manifest.encode().unwrap_err(), error);
+    error.to_string()
+}
+
+fn chain(manifest: &mut Manifest, group: u16) -> &mut Vec<SegmentRef> {
+    manifest.operators[1].groups.get_mut(&group).unwrap()
+}
+
+#[test]
+fn rules_about_the_job_are_kept() {
+    sample().check().unwrap();
+    let contains = |text: String, part: &str| assert!(text.contains(part), "{text}");
+    contains(broken(|manifest| manifest.job.clear()), "job's name is empty");
+    contains(broken(|manifest| manifest.key_hash.clear()), "key hash's name is empty");
+    contains(broken(|manifest| manifest.key_groups = 0), "not 0");
+    contains(broken(|manifest| manifest.key_groups = 32_769), "not 32769");
+    contains(broken(|manifest| manifest.parent = Some(Epoch(12))), "higher than epoch 12");
+    contains(broken(|manifest| manifest.generation = Generation(0)), "generation 0");
+    contains(broken(|manifest| manifest.operators[0].id = "counts".to_owned()), "id `counts`");
+    contains(broken(|manifest| manifest.operators[0].id.clear()), "operator's id is empty");
+    contains(broken(|manifest| manifest.operators[0].parallelism = 3), "parallelism 3");
+    contains(broken(|manifest| manifest.operators[0].tasks.swap(0, 1)), "[1, 0]");
+    contains(
+        broken(|manifest| {
+            manifest.operators[0].parallelism = 0;
+            manifest.operators[0].tasks.clear();
+        }),
+        "parallelism 0",
+    );
+    contains(broken(|manifest| manifest.key_groups = 127), "key group 127");
+}
+
+#[test]
+fn rules_about_chains_are_kept() {
+    let contains = |text: String, part: &str| {
+        assert!(text.contains("operator `counts`: key group"), "{text}");
+        assert!(text.contains(part), "{text}");
+    };
+    contains(broken(|manifest| chain(manifest, 7).clear()), "key group 7: the chain is empty");
+    contains(broken(|manifest| chain(manifest, 0).swap(0, 1)), "begins with an increment");
+    contains(broken(|manifest| chain(manifest, 0)[1].full = true), "at place 1");
+    let other = |length| packed(true, 1, &[(pack("base", length), 0, 1)]);
+    contains(
+        broken(|manifest| *chain(manifest, 7) = vec![other(999)]),
+        "two lengths, 1000 and 999",
+    );
+    let alone = |offset, length| packed(true, 1, &[(pack("alone", 10), offset, length)]);
+    contains(broken(|manifest| *chain(manifest, 7) = vec![alone(5, 6)]), "exceeds pack");
+    contains(broken(|manifest| *chain(manifest, 7) = vec![alone(u64::MAX, 1)]), "exceeds pack");
+    contains(broken(|manifest| *chain(manifest, 7) = vec![alone(5, 0)]), "empty range");
+    contains(broken(|manifest| *chain(manifest, 7) = vec![packed(true, 1, &[])]), "empty range");
+    let large = packed(true, 1, &[(pack("huge", PACK_BYTES + 1), 0, 1)]);
+    contains(broken(|manifest| *chain(manifest, 7) = vec![large]), "larger than");
+}
+
+#[test]
+fn chain_is_replaced_by_a_full_segment_and_extended_by_an_increment() {
+    let (full, increment) = (inline(true, 3, b"full"), inline(false, 1, b"more"));
+    let chain = extend_chain(&[], full.clone()).unwrap();
+    let chain = extend_chain(&chain, increment.clone()).unwrap();
+    let chain = extend_chain(&chain, increment.clone()).unwrap();
+    assert_eq!(chain, [full.clone(), increment.clone(), increment.clone()]);
+    assert_eq!(extend_chain(&chain, full.clone()).unwrap(), [full]);
+    assert_eq!(extend_chain(&[], increment).unwrap_err(), ProtocolError::IncrementWithoutBase);
+}
+
+#[test]
+fn groups_without_a_new_segment_keep_their_chain() {
+    let (full, increment) = (inline(true, 3, b"full"), inline(false, 1, b"more"));
+    let groups = extend_groups(&BTreeMap::new(), [(1, full.clone()), (2, full.clone())]).unwrap();
+    let groups = extend_groups(&groups, [(2, increment.clone())]).unwrap();
+    assert_eq!(groups[&1], [full.clone()]);
+    assert_eq!(groups[&2], [full, increment.clone()]);
+    let error = extend_groups(&groups, [(3, increment)]).unwrap_err();
+    assert!(error.to_string().starts_with("key group 3: "), "{error}");
+}
+
+#[test]
+fn sizes_are_sums_over_segments() {
+    let manifest = sample();
+    assert_eq!(manifest.packs().len(), 2);
+    assert_eq!(manifest.inline_bytes(), 9 + 3);
+    assert_eq!(manifest.state_bytes(), 400 + 9 + 600 + PACK_BYTES + 1 + 3);
+}
+
+proptest! {
+    #[test]
+    fn manifest_is_read_as_it_was_written(
+        job in ".{1,20}",
+        epoch in 2..=u64::MAX,
+        created_ms in any::<i64>(),
+        position in any::<f64>().prop_filter("JSON has no others", |number| number.is_finite()),
+        chains in prop::collection::btree_map(
+            0..32_768_u16,
+            prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..4),
+            0..10,
+        ),
+    ) {
+        let mut manifest = sample();
+        manifest.job = job;
+        manifest.epoch = Epoch(epoch);
+        manifest.parent = Some(Epoch(epoch - 1));
+        manifest.created_ms = created_ms;
+        manifest.key_groups = KEY_GROUPS_MAX;
+        manifest.operators[0].tasks[0].position = json!([position]);
+        manifest.operators[1].groups = chains
+            .into_iter()
+            .map(|(group, chain)| {
+                let segments = chain.into_iter().enumerate().map(|(place, bytes)| SegmentRef {
+                    full: place == 0,
+                    entries: bytes.len() as u64,
+                    location: Location::Inline(bytes.into()),
+                });
+                (group, segments.collect())
+            })
+            .collect();
+        let file = manifest.encode().unwrap();
+        prop_assert_eq!(Manifest::decode(&file).unwrap(), manifest);
+    }
+}

@@ -1,0 +1,216 @@
+//! Restoring: which checkpoint to take, and its segments with every pack read once.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::manifest::{Epoch, Location, Manifest, PackRange, SegmentRef};
+use crate::store::{CheckpointStore, READS_CONCURRENT_MAX};
+
+/// How closely [`CheckpointStore::newest_valid`] looks at a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Its manifest is read. Damage to a pack is found when the pack is read.
+    Manifest,
+    /// All its packs are read too.
+    Packs,
+}
+
+/// The newest checkpoint that passes, and why newer ones do not.
+#[derive(Debug)]
+pub struct Selection {
+    /// The checkpoint; `None` if none passes.
+    pub manifest: Option<Manifest>,
+    /// Those newer than it, newest first. Taking the checkpoint although this is not empty means
+    /// to lose what they held: that is for the user to decide.
+    pub rejected: Vec<Rejected>,
+    check: Check,
+}
+
+/// A checkpoint that cannot be restored.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// What is wrong with it, at least one reason.
+    pub damage: Vec<Error>,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Enough to see what happened; a lost disk would give thousands.
+        const SHOWN_MAX: usize = 3;
+        write!(f, "checkpoint {} cannot be restored: ", self.epoch)?;
+        for (place, error) in self.damage.iter().take(SHOWN_MAX).enumerate() {
+            let separator = if place == 0 { "" } else { "; " };
+            write!(f, "{separator}{}", error.chain())?;
+        }
+        match self.damage.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl Selection {
+    /// What to tell a user whose newest checkpoint does not pass; `None` if it does, or if there
+    /// is no checkpoint at all.
+    pub fn advice(&self) -> Option<String> {
+        if self.rejected.is_empty() {
+            return None;
+        }
+        let mut lines: Vec<String> = self.rejected.iter().map(Rejected::to_string).collect();
+        lines.push(match &self.manifest {
+            Some(Manifest { epoch, .. }) => {
+                let passes = match self.check {
+                    Check::Manifest => "has a whole manifest",
+                    Check::Packs => "verifies",
+                };
+                format!("checkpoint {epoch} {passes}: start from it with `--from {epoch}`")
+            }
+            None => "no older checkpoint can be restored: restore the store from a copy, \
+                     or start from nothing with `--fresh`"
+                .to_owned(),
+        });
+        Some(lines.join("\n"))
+    }
+}
+
+impl CheckpointStore {
+    /// The newest checkpoint that passes the check.
+    ///
+    /// # Errors
+    /// Failures of the store. A store that cannot be read now is no reason to go back.
+    pub async fn newest_valid(&self, check: Check) -> Result<Selection, Error> {
+        let mut rejected = Vec::new();
+        for epoch in self.list().await? {
+            let damage = match self.read(epoch).await {
+                Ok(manifest) => {
+                    let damage = match check {
+                        Check::Manifest => Vec::new(),
+                        Check::Packs => self.verify(&manifest).await?,
+                    };
+                    if damage.is_empty() {
+                        return Ok(Selection { manifest: Some(manifest), rejected, check });
+                    }
+                    damage
+                }
+                Err(error) if error.is_damage() => vec![error],
+                Err(error) => return Err(error),
+            };
+            rejected.push(Rejected { epoch, damage });
+        }
+        Ok(Selection { manifest: None, rejected, check })
+    }
+
+    /// Reads these segments, one after the other in the order given, each pack once.
+    ///
+    /// A group's chain must be applied in its order, so give the segments group by group.
+    /// A pack is held in memory from its first to its last use, and some are read ahead.
+    pub fn read_segments<'a>(
+        &self,
+        segments: impl IntoIterator<Item = &'a SegmentRef>,
+    ) -> SegmentReader {
+        let locations: Vec<Location> =
+            segments.into_iter().map(|segment| segment.location.clone()).collect();
+        let mut packs = Vec::new();
+        let mut uses = HashMap::new();
+        for range in locations.iter().flat_map(ranges) {
+            let uses = uses.entry(range.pack.digest).or_insert(0);
+            if *uses == 0 {
+                packs.push(range.pack);
+            }
+            *uses += 1;
+        }
+        let store = self.clone();
+        let packs = stream::iter(packs)
+            .map(move |pack| {
+                let store = store.clone();
+                async move { Ok((pack.digest, store.read_pack(pack).await?)) }
+            })
+            .buffered(READS_CONCURRENT_MAX)
+            .boxed();
+        SegmentReader { locations: locations.into_iter(), packs, uses, held: HashMap::new() }
+    }
+}
+
+fn ranges(location: &Location) -> &[PackRange] {
+    match location {
+        Location::Inline(_) => &[],
+        Location::Packed(ranges) => ranges,
+    }
+}
+
+/// Segments being read. See [`CheckpointStore::read_segments`].
+pub struct SegmentReader {
+    locations: std::vec::IntoIter<Location>,
+    /// The packs in the order of their first use.
+    packs: BoxStream<'static, Result<(Digest, Bytes), Error>>,
+    /// How many more ranges of each pack are wanted.
+    uses: HashMap<Digest, u64>,
+    held: HashMap<Digest, Bytes>,
+}
+
+impl fmt::Debug for SegmentReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.locations.len();
+        f.debug_struct("SegmentReader").field("left", &left).finish_non_exhaustive()
+    }
+}
+
+impl SegmentReader {
+    /// The next segment's bytes; `None` after the last. They share the memory of their pack:
+    /// let go of them soon.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::read_pack`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(location) = self.locations.next() else {
+            return Ok(None);
+        };
+        match location {
+            Location::Inline(bytes) => Ok(Some(bytes)),
+            Location::Packed(ranges) => {
+                if let [range] = ranges.as_slice() {
+                    return self.range(range).await.map(Some);
+                }
+                let mut segment = BytesMut::new();
+                for range in &ranges {
+                    segment.extend_from_slice(&self.range(range).await?);
+                }
+                Ok(Some(segment.freeze()))
+            }
+        }
+    }
+
+    async fn range(&mut self, range: &PackRange) -> Result<Bytes, Error> {
+        let digest = range.pack.digest;
+        while !self.held.contains_key(&digest) {
+            let (digest, bytes) = self
+                .packs
+                .try_next()
+                .await?
+                .expect("packs come in the order of their first use, and this one is wanted");
+            self.held.insert(digest, bytes);
+        }
+        let bytes = &self.held[&digest];
+        // The manifest's rules hold the range within the pack, and the pack has this length.
+        let start = usize::try_from(range.offset).expect("a pack fits into memory");
+        let length = usize::try_from(range.length).expect("a pack fits into memory");
+        let part = bytes.slice(start..start + length);
+        let left = self.uses.get_mut(&digest).expect("every range was counted");
+        *left -= 1;
+        if *left == 0 {
+            self.held.remove(&digest);
+        }
+        Ok(part)
+    }
+}

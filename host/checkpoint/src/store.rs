@@ -1,0 +1,352 @@
+//! The store of a job's checkpoints: writing packs, publishing manifests, listing, reading.
+//!
+//! *Crash safety.* Packs are written first, the manifest last and with create-if-absent, so a
+//! checkpoint is there as a whole or not at all. A crash in between leaves packs that no manifest
+//! names; they do no harm and cost space until collection removes them.
+//!
+//! *Retries.* None here. The clients of remote stores retry what can be retried, within their own
+//! bounds; a local directory or memory that fails once fails again.
+//!
+//! *Integrity.* Whatever is read is compared with its hash before any of it is handed out.
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::path::Path as Directory;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::try_join;
+use futures::stream::{self, FuturesUnordered};
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::fence::Lease;
+use crate::manifest::{Epoch, FormatError, Manifest, PackRef, ProtocolError, SegmentRef};
+use crate::pack::{Pack, PackSettings, PackWriter};
+use crate::paths;
+
+/// How many packs one call writes at the same time.
+const WRITES_CONCURRENT_MAX: usize = 4;
+
+/// How many packs one call reads at the same time; with the size of a pack the memory it needs.
+pub(crate) const READS_CONCURRENT_MAX: usize = 4;
+
+/// The checkpoints of one job. Cloning it is cheap; all clones are the same store.
+#[derive(Debug, Clone)]
+pub struct CheckpointStore {
+    objects: Arc<dyn ObjectStore>,
+}
+
+/// What a written object in a local directory survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Loss of power: files and directories are flushed to the disk before a write counts.
+    #[default]
+    Power,
+    /// The end of the process only. Faster; for tests and throw-away runs.
+    Process,
+}
+
+/// A segment that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSegment {
+    /// The key group.
+    pub group: u16,
+    /// Whether it is the group's whole state.
+    pub full: bool,
+    /// How many changes it holds.
+    pub entries: u64,
+    /// The encoded changes.
+    pub bytes: Vec<u8>,
+}
+
+/// What [`CheckpointStore::write_segments`] has written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WrittenSegments {
+    /// Each segment's key group and place, in the order given.
+    pub segments: Vec<(u16, SegmentRef)>,
+    /// Packs written.
+    pub packs: u64,
+    /// Bytes of these packs.
+    pub pack_bytes: u64,
+}
+
+impl CheckpointStore {
+    /// Checkpoints in any object store. The store must belong to this job alone.
+    pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects }
+    }
+
+    /// Checkpoints in memory; they are gone with the last clone.
+    pub fn in_memory() -> Self {
+        Self::new(Arc::new(InMemory::new()))
+    }
+
+    /// Checkpoints in a local directory, which must exist. Owners hold its
+    /// [`DirectoryLock`](crate::DirectoryLock); to look, no lock is needed.
+    ///
+    /// # Errors
+    /// [`Error::Directory`] if it does not exist or is no directory.
+    pub fn open_directory(
+        directory: impl AsRef<Directory>,
+        durability: Durability,
+    ) -> Result<Self, Error> {
+        let directory = directory.as_ref();
+        let error = |source| Error::Directory { directory: directory.to_path_buf(), source };
+        std::fs::read_dir(directory).map_err(error)?;
+        let objects = LocalFileSystem::new_with_prefix(directory)
+            .map_err(|source| error(std::io::Error::other(source)))?
+            .with_fsync(durability == Durability::Power);
+        Ok(Self::new(Arc::new(objects)))
+    }
+
+    pub(crate) fn objects(&self) -> &dyn ObjectStore {
+        &*self.objects
+    }
+
+    /// Writes a pack. If an object of its name is there already it is compared: equal bytes are
+    /// success, and damaged ones are replaced, as the name says what the bytes must be.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub async fn put_pack(&self, pack: &Pack) -> Result<(), Error> {
+        let name = paths::pack(pack.reference().digest);
+        let payload = || PutPayload::from_bytes(pack.bytes().clone());
+        let write_error = |error| Error::store("write", &name, error);
+        match self.objects.put_opts(&name, payload(), PutMode::Create.into()).await {
+            Ok(_) => return Ok(()),
+            Err(object_store::Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(write_error(error)),
+        }
+        match self.read_pack(pack.reference()).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_damage() => {
+                tracing::warn!(object = %name, "replacing a damaged pack by its proper bytes");
+                self.objects.put(&name, payload()).await.map(|_| ()).map_err(write_error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lays the segments of one task out in packs, or inline, and writes the packs.
+    ///
+    /// # Errors
+    /// Failures of the store. Packs that were written stay and do no harm.
+    pub async fn write_segments(
+        &self,
+        segments: Vec<NewSegment>,
+        settings: PackSettings,
+    ) -> Result<WrittenSegments, Error> {
+        let mut written = WrittenSegments::default();
+        let mut writer = PackWriter::new(settings);
+        let mut running = FuturesUnordered::new();
+        let mut attributes = Vec::with_capacity(segments.len());
+        for NewSegment { group, full, entries, bytes } in segments {
+            attributes.push((group, full, entries));
+            for pack in writer.append(&bytes) {
+                written.count(&pack);
+                running.push(self.put_owned(pack));
+                if running.len() == WRITES_CONCURRENT_MAX {
+                    running.try_next().await?;
+                }
+            }
+        }
+        let packed = writer.finish();
+        if let Some(pack) = packed.pack {
+            written.count(&pack);
+            running.push(self.put_owned(pack));
+        }
+        while running.try_next().await?.is_some() {}
+        let places = attributes.into_iter().zip(packed.locations);
+        written.segments = places
+            .map(|((group, full, entries), location)| {
+                (group, SegmentRef { full, entries, location })
+            })
+            .collect();
+        Ok(written)
+    }
+
+    /// Applies [`Manifest::spill_inline`] and writes the packs. Returns their number and bytes.
+    ///
+    /// # Errors
+    /// Failures of the store; the manifest must not be published then.
+    pub async fn spill_inline(
+        &self,
+        manifest: &mut Manifest,
+        settings: PackSettings,
+    ) -> Result<(u64, u64), Error> {
+        let packs = manifest.spill_inline(settings);
+        let bytes = packs.iter().map(|pack| pack.reference().length).sum();
+        for pack in &packs {
+            self.put_pack(pack).await?;
+        }
+        Ok((packs.len() as u64, bytes))
+    }
+
+    async fn put_owned(&self, pack: Pack) -> Result<(), Error> {
+        self.put_pack(&pack).await
+    }
+
+    /// Reads a pack as a whole and checks it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Malformed`]; failures of the store.
+    pub async fn read_pack(&self, pack: PackRef) -> Result<Bytes, Error> {
+        let name = paths::pack(pack.digest);
+        let error = |error| Error::store("read", &name, error);
+        let object = self.objects.get(&name).await.map_err(error)?;
+        if object.meta.size != pack.length {
+            // Told before it is read: a wrong object may be of any size.
+            let reason = format!("it has {} bytes, not {}", object.meta.size, pack.length);
+            return Err(Error::Malformed { object: name.to_string(), reason });
+        }
+        let bytes = object.bytes().await.map_err(error)?;
+        let found = Digest::of(&bytes);
+        if found != pack.digest {
+            let object = name.to_string();
+            return Err(Error::Damaged { object, expected: pack.digest, found });
+        }
+        Ok(bytes)
+    }
+
+    /// Publishes a checkpoint: from here on it exists. All its packs must have been written.
+    ///
+    /// Publishing the same manifest again succeeds, so a caller that did not get the answer may ask again.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`], [`Error::AlreadyPublished`]: another owner has the job; the caller must
+    /// stop, and commit nothing, even if the manifest has been written: whoever restores decides.
+    /// [`Error::Protocol`] if the manifest breaks a rule; nothing is written then.
+    /// Failures of the store: the checkpoint may or may not exist.
+    pub async fn publish(&self, manifest: &Manifest, lease: &Lease) -> Result<(), Error> {
+        let epoch = manifest.epoch;
+        let broken = |source| Error::Protocol { epoch, source };
+        if manifest.generation != lease.generation() {
+            let (found, held) = (manifest.generation, lease.generation());
+            return Err(broken(ProtocolError::Generation { found, held }));
+        }
+        let file = Bytes::from(manifest.encode().map_err(broken)?);
+        let (newest, ()) = try_join(self.newest_after(epoch), self.check_lease(lease)).await?;
+        if let Some(other) = newest {
+            return Err(broken(ProtocolError::EpochOrder { epoch, other }));
+        }
+        let name = paths::manifest(epoch);
+        let payload = PutPayload::from_bytes(file.clone());
+        match self.objects.put_opts(&name, payload, PutMode::Create.into()).await {
+            Ok(_) => {}
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                if self.read_file(&name).await? != file {
+                    return Err(Error::AlreadyPublished { epoch });
+                }
+            }
+            Err(error) => return Err(Error::store("write", &name, error)),
+        }
+        // An owner that claimed between the check and the write may have looked for the newest
+        // checkpoint before this one was there. Then this owner must not act on it.
+        self.check_lease(lease).await
+    }
+
+    /// The epochs of all published checkpoints, newest first. Reads names only.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub async fn list(&self) -> Result<Vec<Epoch>, Error> {
+        let prefix = paths::manifests();
+        let mut epochs: Vec<Epoch> = self
+            .objects
+            .list(Some(&prefix))
+            .try_filter_map(|object| async move { Ok(paths::manifest_epoch(&object.location)) })
+            .try_collect()
+            .await
+            .map_err(|error| Error::store("list", &prefix, error))?;
+        epochs.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(epochs)
+    }
+
+    /// The first epoch that a new owner may publish: above all that are there, whichever of them
+    /// it restores from.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub async fn next_epoch(&self) -> Result<Epoch, Error> {
+        Ok(self.list().await?.first().map_or(Epoch(1), |epoch| epoch.next()))
+    }
+
+    /// The highest published epoch above `epoch`, if there is any.
+    async fn newest_after(&self, epoch: Epoch) -> Result<Option<Epoch>, Error> {
+        let prefix = paths::manifests();
+        self.objects
+            .list_with_offset(Some(&prefix), &paths::manifest(epoch))
+            .try_fold(None, |newest: Option<Epoch>, object| async move {
+                Ok(newest.max(paths::manifest_epoch(&object.location)))
+            })
+            .await
+            .map_err(|error| Error::store("list", &prefix, error))
+    }
+
+    /// Reads a checkpoint's manifest and checks it. The packs are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Malformed`], [`Error::NewerFormat`],
+    /// [`Error::Protocol`]; failures of the store.
+    pub async fn read(&self, epoch: Epoch) -> Result<Manifest, Error> {
+        let name = paths::manifest(epoch);
+        let file = self.read_file(&name).await?;
+        let object = name.to_string();
+        let manifest = Manifest::decode(&file).map_err(|error| match error {
+            FormatError::Malformed(reason) => Error::Malformed { object: object.clone(), reason },
+            FormatError::Digest { expected, found } => {
+                Error::Damaged { object: object.clone(), expected, found }
+            }
+            FormatError::Newer { version } => Error::NewerFormat {
+                object: object.clone(),
+                version,
+                supported: crate::FORMAT_VERSION,
+            },
+            FormatError::Protocol(source) => Error::Protocol { epoch, source },
+        })?;
+        if manifest.epoch != epoch {
+            let reason = format!("it is the manifest of epoch {}", manifest.epoch);
+            return Err(Error::Malformed { object, reason });
+        }
+        Ok(manifest)
+    }
+
+    async fn read_file(&self, name: &Path) -> Result<Bytes, Error> {
+        let error = |error| Error::store("read", name, error);
+        self.objects.get(name).await.map_err(error)?.bytes().await.map_err(error)
+    }
+
+    /// Reads every pack that the manifest names. Returns what is wrong with the missing and the
+    /// damaged ones; an empty list means that the checkpoint can be restored.
+    ///
+    /// # Errors
+    /// Failures of the store: then nothing is known.
+    pub async fn verify(&self, manifest: &Manifest) -> Result<Vec<Error>, Error> {
+        let mut damage = Vec::new();
+        let mut reads = stream::iter(manifest.packs())
+            .map(|pack| self.read_pack(pack))
+            .buffered(READS_CONCURRENT_MAX);
+        while let Some(read) = reads.next().await {
+            match read {
+                Ok(_) => {}
+                Err(error) if error.is_damage() => damage.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(damage)
+    }
+}
+
+impl WrittenSegments {
+    fn count(&mut self, pack: &Pack) {
+        self.packs += 1;
+        self.pack_bytes += pack.reference().length;
+    }
+}
