@@ -1,1 +1,5 @@
-//! What the integration tests and the simulation share.
+//! What the simulation and the integration tests share: an outside world that survives crashes, sources and sinks in
+//! it, and native operators.
+
+pub mod outside;
+pub mod tally;
