@@ -10,6 +10,7 @@ pub mod column;
 pub mod declaration;
 pub mod error;
 pub mod key;
+pub mod segment;
 pub mod snapshot;
 pub mod window;
 pub mod writes;
