@@ -18,6 +18,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A declaration of timers that this backend cannot serve.
+    #[error("timers `{timer}` cannot be served: {reason}")]
+    Timers {
+        /// The family's name.
+        timer: String,
+        /// Why.
+        reason: String,
+    },
     /// An access that the declaration does not allow.
     #[error("refused access to state: {reason}")]
     Access {

@@ -7,9 +7,13 @@
 
 pub mod backend;
 pub mod column;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod declaration;
 pub mod error;
+pub mod heap;
 pub mod key;
+pub mod segment;
 pub mod snapshot;
 pub mod window;
 pub mod writes;
@@ -21,6 +25,7 @@ pub use declaration::{
     TtlVisibility, ValueLayout,
 };
 pub use error::Error;
+pub use heap::HeapBackend;
 pub use key::{KeyGroup, KeyGroupRange, KeyGroups};
 pub use snapshot::{Segment, Snapshot};
 pub use window::{Presence, Window};

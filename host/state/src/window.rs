@@ -32,6 +32,12 @@ impl Presence {
         }
     }
 
+    /// Says of the 64 slots from `64 * word` on whether they have a value, lowest bit first.
+    #[inline]
+    pub fn set_word(&mut self, word: usize, bits: u64) {
+        self.bits[word] = bits;
+    }
+
     /// The bits, 64 slots a word, lowest bit first.
     pub fn bits(&self) -> &[u64] {
         &self.bits

@@ -1,0 +1,413 @@
+//! One key group: its table and timers, what changed since the last snapshot, and its part of the
+//! running one.
+//!
+//! A running snapshot holds what was committed before it started. A value that it still needs is
+//! encoded on its first write after that, before the write; all others are encoded by
+//! [`Group::advance`], which passes over values that were written since. Which values are needed is
+//! told by their marks: in an increment those last written in the version that the snapshot closed,
+//! in a full segment those before which the walk has not come yet. Timers that changed are listed
+//! apart from the timers, so an increment of them needs no care; all timers of a full segment are
+//! encoded at the first change of one.
+
+use std::collections::BTreeMap;
+
+use super::row::{Layout, Mark};
+use super::table::{ABSENT, Table};
+use super::timers::{GroupTimers, Timer};
+use crate::declaration::{StateId, TimerId};
+use crate::key::KeyGroup;
+use crate::segment::{Cell, Schema, Writer};
+use crate::snapshot::Segment;
+
+/// Increments may reach this size before they are compared with that of the full segment.
+const INCREMENTS_BYTES_MIN: usize = 4096;
+
+/// State and timers of one key group.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) table: Table,
+    timers: GroupTimers,
+    /// Rows with a value that was written in this version, if changes are tracked.
+    dirty: Vec<u32>,
+    /// Whether changes are listed, because the next segment may be an increment.
+    tracked: bool,
+    /// Whether some snapshot has a segment of this group.
+    stored: bool,
+    full_bytes: usize,
+    increments_bytes: usize,
+    part: Option<Box<Part>>,
+}
+
+/// What a running snapshot has of one group.
+#[derive(Debug)]
+struct Part {
+    writer: Writer,
+    rows: Rows,
+    timers: Timers,
+}
+
+/// The values that are left to encode.
+#[derive(Debug)]
+enum Rows {
+    All { next: u32 },
+    Changed { rows: Vec<u32>, next: usize, version: u32 },
+}
+
+/// The timers that are left to encode.
+#[derive(Debug)]
+enum Timers {
+    All,
+    Changed(BTreeMap<(u32, Timer), bool>),
+    Done,
+}
+
+impl Part {
+    fn needs(&self, row: u32, mark: Mark) -> bool {
+        match self.rows {
+            Rows::All { next } => row >= next && mark.present(),
+            Rows::Changed { version, .. } => mark.version() == version,
+        }
+    }
+
+    /// Encodes a value as its mark says: set, removed, or neither when it was not there before the
+    /// version either.
+    fn put(&mut self, layout: &Layout, table: &Table, row: u32, state: usize, mark: Mark) {
+        if mark.present() || mark.was_present() {
+            let value = table.value(layout, row, state);
+            self.writer.value(StateId(state as u32), table.key(layout, row), value);
+        }
+    }
+
+    fn put_timers(&mut self, timers: &GroupTimers) -> usize {
+        let before = self.writer.entries();
+        match std::mem::replace(&mut self.timers, Timers::Done) {
+            Timers::All => {
+                for (family, timer) in timers.iter() {
+                    self.writer.timer(family, timer.key.cell(), timer.time, true);
+                }
+            }
+            Timers::Changed(changed) => {
+                for ((family, timer), set) in &changed {
+                    self.writer.timer(TimerId(*family), timer.key.cell(), timer.time, *set);
+                }
+            }
+            Timers::Done => {}
+        }
+        (self.writer.entries() - before) as usize
+    }
+}
+
+impl Group {
+    pub(super) fn new(timers: usize) -> Self {
+        Self {
+            table: Table::default(),
+            timers: GroupTimers::new(timers),
+            dirty: Vec::new(),
+            tracked: false,
+            stored: false,
+            full_bytes: 0,
+            increments_bytes: 0,
+            part: None,
+        }
+    }
+
+    pub(super) fn timers(&self) -> &GroupTimers {
+        &self.timers
+    }
+
+    pub(super) fn entries(&self) -> usize {
+        self.table.values() + self.timers.len()
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.table.allocated_bytes() + self.dirty.capacity() * 4
+    }
+
+    /// The row of a key, which is made if there is none. Says whether other rows moved for it. A
+    /// new row must be given a value before the next one is made, or it may be taken for a dead
+    /// one.
+    pub(super) fn insert(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        hash: u64,
+        key: Cell<'_>,
+    ) -> (u32, bool) {
+        let row = self.table.find(layout, hash, key);
+        if row != ABSENT {
+            return (row, false);
+        }
+        let full = !self.table.has_room();
+        if full {
+            self.rebuild(layout, version);
+        }
+        (self.table.insert(layout, hash, key), full)
+    }
+
+    /// Sets or removes a numeric value.
+    #[inline]
+    pub(super) fn write_word(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        row: u32,
+        state: usize,
+        value: Option<u64>,
+    ) {
+        let mark = self.mark_for_write(layout, version, row, state);
+        self.table.set_word(layout, row, state, value, mark);
+    }
+
+    /// Sets or removes a value of bytes.
+    pub(super) fn write_bytes(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        row: u32,
+        state: usize,
+        value: Option<&[u8]>,
+    ) {
+        let mark = self.mark_for_write(layout, version, row, state);
+        self.table.set_bytes(layout, row, state, value, mark);
+    }
+
+    /// Gives a row an empty value for the time until its value is written.
+    pub(super) fn hold(&mut self, layout: &Layout, version: u32, row: u32, state: usize) {
+        if layout.states[state] {
+            self.write_word(layout, version, row, state, Some(0));
+        } else {
+            self.write_bytes(layout, version, row, state, Some(&[]));
+        }
+    }
+
+    /// Sets or removes a value without taking it for a change.
+    pub(super) fn restore_value(
+        &mut self,
+        layout: &Layout,
+        hash: u64,
+        key: Cell<'_>,
+        state: usize,
+        value: Option<Cell<'_>>,
+    ) {
+        let row = match value {
+            Some(_) => self.insert(layout, 0, hash, key).0,
+            None => self.table.find(layout, hash, key),
+        };
+        match value {
+            _ if row == ABSENT => {}
+            Some(Cell::Word(word)) => self.write_word(layout, 0, row, state, Some(word)),
+            Some(Cell::Bytes(bytes)) => self.write_bytes(layout, 0, row, state, Some(bytes)),
+            None if layout.states[state] => self.write_word(layout, 0, row, state, None),
+            None => self.write_bytes(layout, 0, row, state, None),
+        }
+    }
+
+    #[inline]
+    fn mark_for_write(&mut self, layout: &Layout, version: u32, row: u32, state: usize) -> Mark {
+        let mark = self.table.mark(layout, row, state);
+        if mark.version() == version {
+            return mark;
+        }
+        if let Some(part) = &mut self.part
+            && part.needs(row, mark)
+        {
+            part.put(layout, &self.table, row, state, mark);
+        }
+        if self.tracked && !self.table.written_in(layout, row, version) {
+            self.dirty.push(row);
+        }
+        mark.first_write(version)
+    }
+
+    /// Sets or deletes a timer. Says whether that changed anything.
+    pub(super) fn change_timer(&mut self, family: usize, timer: Timer, set: bool) -> bool {
+        if self.timers.contains(family, &timer) == set {
+            return false;
+        }
+        if let Some(part) = &mut self.part
+            && matches!(part.timers, Timers::All)
+        {
+            part.put_timers(&self.timers);
+        }
+        self.timers.change(family, timer, set, self.tracked);
+        true
+    }
+
+    /// Rebuilds a table of which too much is dead, unless the dead are still to be told of.
+    pub(super) fn compact(&mut self, layout: &Layout, version: u32) {
+        if self.table.is_sparse() && !self.tracked {
+            self.rebuild(layout, version);
+        }
+    }
+
+    fn rebuild(&mut self, layout: &Layout, version: u32) {
+        // A walk over all rows would lose its way when they move, so it goes to its end first.
+        if let Some(part) = &mut self.part
+            && matches!(part.rows, Rows::All { .. })
+        {
+            walk(part, &mut self.table, layout, version, u32::MAX as usize);
+        }
+        let (tracked, part) = (self.tracked, self.part.as_deref());
+        let moved = self.table.rebuild(layout, |table, row| {
+            let running = match part.map(|part| &part.rows) {
+                Some(&Rows::Changed { version, .. }) => table.written_in(layout, row, version),
+                _ => false,
+            };
+            running || tracked && table.written_in(layout, row, version)
+        });
+        for row in &mut self.dirty {
+            *row = moved[*row as usize];
+        }
+        if let Some(Part { rows: Rows::Changed { rows, next, .. }, .. }) = self.part.as_deref_mut()
+        {
+            for row in &mut rows[*next..] {
+                *row = moved[*row as usize];
+            }
+        }
+    }
+
+    /// Fixes what the group's part of a snapshot holds. `version` is the one that ends now.
+    pub(super) fn start(&mut self, schema: &Schema, version: u32, full: bool) {
+        let (rows, timers) = if full || !self.tracked {
+            if !self.stored && self.entries() == 0 {
+                return;
+            }
+            self.forget_changes();
+            (Rows::All { next: 0 }, Timers::All)
+        } else {
+            if self.dirty.is_empty() && self.timers.changed.is_empty() {
+                return;
+            }
+            let rows = std::mem::take(&mut self.dirty);
+            let changed = std::mem::take(&mut self.timers.changed);
+            (Rows::Changed { rows, next: 0, version }, Timers::Changed(changed))
+        };
+        self.tracked = true;
+        self.stored = true;
+        self.part = Some(Box::new(Part { writer: Writer::new(schema), rows, timers }));
+    }
+
+    /// Encodes about `budget` of what is left, and yields the segment when nothing is.
+    pub(super) fn advance(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        group: KeyGroup,
+        budget: &mut usize,
+    ) -> Progress {
+        let Some(part) = &mut self.part else { return Progress::Done(None) };
+        let walked = walk(part, &mut self.table, layout, version, *budget);
+        *budget -= walked.rows;
+        if !walked.done || *budget == 0 {
+            return Progress::Paused;
+        }
+        *budget = budget.saturating_sub(part.put_timers(&self.timers));
+        let part = self.part.take().expect("it was there above");
+        let full = matches!(part.rows, Rows::All { .. });
+        let entries = part.writer.entries();
+        if !full && entries == 0 {
+            return Progress::Done(None);
+        }
+        let bytes = part.writer.finish();
+        if full {
+            (self.full_bytes, self.increments_bytes) = (bytes.len(), 0);
+        } else {
+            self.increments_bytes += bytes.len();
+        }
+        if self.increments_bytes > self.full_bytes.max(INCREMENTS_BYTES_MIN) {
+            self.write_anew();
+        }
+        if self.table.is_sparse() {
+            self.rebuild(layout, version);
+        }
+        Progress::Done(Some(Segment { group, full, entries, bytes }))
+    }
+
+    /// Gives the running snapshot up and makes the next segment a full one.
+    pub(super) fn abandon(&mut self) {
+        self.part = None;
+        self.write_anew();
+    }
+
+    fn write_anew(&mut self) {
+        self.tracked = false;
+        self.forget_changes();
+    }
+
+    fn forget_changes(&mut self) {
+        self.dirty.clear();
+        self.timers.changed.clear();
+    }
+
+    /// Empties the group, or leaves it as it is, before a segment is applied to it.
+    pub(super) fn start_restore(&mut self, full: bool) {
+        if full {
+            let families = self.timers.families();
+            *self = Self::new(families);
+        }
+        self.stored = true;
+    }
+}
+
+/// What [`Group::advance`] came to.
+pub(super) enum Progress {
+    /// The budget is used up.
+    Paused,
+    /// Nothing is left; here is the segment, if there is one.
+    Done(Option<Segment>),
+}
+
+struct Walked {
+    rows: usize,
+    done: bool,
+}
+
+/// Encodes the values of about `budget` rows, and marks them as encoded.
+fn walk(
+    part: &mut Part,
+    table: &mut Table,
+    layout: &Layout,
+    version: u32,
+    budget: usize,
+) -> Walked {
+    let mut walked = Walked { rows: 0, done: false };
+    loop {
+        let row = match &part.rows {
+            Rows::All { next } => (*next < table.capacity()).then_some(*next),
+            Rows::Changed { rows, next, .. } => rows.get(*next).copied(),
+        };
+        let Some(row) = row else {
+            if let Rows::All { next } = &mut part.rows {
+                *next = u32::MAX; // also once the table has grown
+            }
+            walked.done = true;
+            return walked;
+        };
+        if walked.rows == budget {
+            return walked;
+        }
+        walked.rows += 1;
+        if table.is_occupied(layout, row) {
+            walk_row(part, table, layout, version, row);
+        }
+        match &mut part.rows {
+            Rows::All { next } => *next += 1,
+            Rows::Changed { next, .. } => *next += 1,
+        }
+    }
+}
+
+fn walk_row(part: &mut Part, table: &mut Table, layout: &Layout, version: u32, row: u32) {
+    for state in 0..layout.states.len() {
+        let mark = table.mark(layout, row, state);
+        if mark.version() == version {
+            continue;
+        }
+        if part.needs(row, mark) {
+            part.put(layout, table, row, state, mark);
+        }
+        if mark.version() != 0 {
+            table.set_mark(layout, row, state, mark.settled());
+        }
+    }
+}
