@@ -31,6 +31,7 @@ fn the_same_seed_gives_the_same_trace() {
         let trace = |seed| {
             let mut scenario = Scenario::new(seed);
             scenario.run(Some(9));
+            scenario.world.store.heal();
             scenario.run(None);
             (scenario.trace, scenario.world.sums.committed())
         };

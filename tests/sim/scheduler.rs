@@ -18,7 +18,7 @@ use statehouse_tests::outside::{DISORDER, Numbers, Outside};
 use statehouse_tests::tally::{TallyFactory, description, expected_poison, expected_sums};
 
 /// How many records a run has.
-const RECORDS: u64 = 700;
+const RECORDS: u64 = 1500;
 
 /// What survives the death of the process.
 pub(crate) struct World {
@@ -100,8 +100,8 @@ impl Scenario {
             None => None,
         };
         let settings = CheckpointSettings {
-            interval: Some(Duration::from_millis(40)),
-            timeout: Duration::from_millis(self.random.random_range(20..400)),
+            interval: Some(Duration::from_millis(self.random.random_range(10..60))),
+            timeout: Duration::from_millis(self.random.random_range(20..2000)),
             tolerable_failed: u32::MAX,
             inline_threshold: self.random.random_range(0..3000),
             ..CheckpointSettings::default()
@@ -128,10 +128,13 @@ impl Scenario {
     pub(crate) fn run(&mut self, dies_after: Option<u64>) -> Ending {
         self.runs += 1;
         self.trace.push(format!("run {}", self.runs));
-        self.world.store.heal();
-        if let Some(calls) = dies_after {
-            self.world.store.crash_after(calls);
+        if dies_after.is_some() {
+            self.world.store.heal();
         }
+        let last_call = dies_after.map(|calls| {
+            self.world.store.crash_after(calls);
+            self.world.store.calls() + calls
+        });
         let mut job = match self.assemble() {
             Ok(job) => job,
             Err(reason) => return Ending::Died(reason),
@@ -139,12 +142,12 @@ impl Scenario {
         let mut finished = vec![false; job.tasks.len()];
         for turns in 0.. {
             assert!(turns < 2_000_000, "the job makes no progress:\n{}", self.last_steps());
-            if dies_after.is_some() && self.world.store.has_crashed() {
+            if last_call.is_some_and(|last| self.world.store.calls() > last) {
                 return Ending::Died("the process was killed".into());
             }
             match self.random.random_range(0..10) {
                 0 => {
-                    self.clock.advance(self.random.random_range(0..4));
+                    self.clock.advance(self.random.random_range(0..12));
                     match job.driver.turn() {
                         Turn::Running { .. } => {}
                         Turn::Completed => return Ending::Completed,

@@ -8,13 +8,13 @@ use statehouse_state::Snapshot;
 
 /// The end of an epoch, flowing with the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Barrier {
+pub(crate) struct Barrier {
     /// The epoch that it ends.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// The newest checkpoint that exists. A snapshot taken for another one was not kept.
-    pub completed: Option<u64>,
+    pub(crate) completed: Option<u64>,
     /// Whether the stream ends with it.
-    pub last: bool,
+    pub(crate) last: bool,
 }
 
 /// What flows along an edge.
@@ -28,7 +28,7 @@ pub(crate) enum Element {
 
 /// A task's place among all tasks of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskIndex(pub u32);
+pub(crate) struct TaskIndex(pub(crate) u32);
 
 impl fmt::Display for TaskIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,13 +47,13 @@ pub(crate) enum Control {
 
 /// What a task contributes to a checkpoint.
 #[derive(Debug)]
-pub struct TaskSnapshot {
+pub(crate) struct TaskSnapshot {
     /// The keyed state, if the task has any.
-    pub state: Option<Snapshot>,
+    pub(crate) state: Option<Snapshot>,
     /// The source's position, or the sink's prepared tokens.
-    pub position: Option<Value>,
+    pub(crate) position: Option<Value>,
     /// The watermark that the task generates, if it does.
-    pub watermark: Option<i64>,
+    pub(crate) watermark: Option<i64>,
 }
 
 /// What a task reports.

@@ -23,6 +23,8 @@ pub(crate) struct SourceBody {
     /// The epoch to end as soon as possible.
     triggered: Option<Barrier>,
     exhausted: bool,
+    /// The last barrier has been sent.
+    ended: bool,
     dead_letters: Batch,
 }
 
@@ -33,7 +35,8 @@ impl SourceBody {
         policy: ErrorPolicy,
     ) -> Self {
         let dead_letters = Batch::empty(None, false);
-        Self { source, watermarks, policy, triggered: None, exhausted: false, dead_letters }
+        let (triggered, exhausted, ended) = (None, false, false);
+        Self { source, watermarks, policy, triggered, exhausted, ended, dead_letters }
     }
 
     /// Remembers to end the epoch.
@@ -51,7 +54,11 @@ impl SourceBody {
                 watermark: self.watermarks.as_ref().and_then(Generator::current),
             };
             frame.acknowledge(barrier.epoch, snapshot);
-            return Ok(if barrier.last { Step::Finished } else { Step::Worked });
+            self.ended = barrier.last;
+            return Ok(Step::Worked);
+        }
+        if self.ended {
+            return Ok(Step::Finished);
         }
         if self.exhausted {
             return Ok(Step::Waiting { until: None });
