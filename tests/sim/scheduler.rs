@@ -101,7 +101,7 @@ impl Scenario {
         };
         let settings = CheckpointSettings {
             interval: Some(Duration::from_millis(self.random.random_range(10..60))),
-            timeout: Duration::from_millis(self.random.random_range(20..2000)),
+            timeout: Duration::from_millis(self.random.random_range(200..6000)),
             tolerable_failed: u32::MAX,
             inline_threshold: self.random.random_range(0..3000),
             ..CheckpointSettings::default()

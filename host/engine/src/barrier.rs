@@ -10,11 +10,12 @@ use crate::element::Barrier;
 pub(crate) struct Alignment {
     arrived: Vec<bool>,
     missing: usize,
+    current: Option<Barrier>,
 }
 
 impl Alignment {
     pub(crate) fn new(channels: usize) -> Self {
-        Self { arrived: vec![false; channels], missing: channels }
+        Self { arrived: vec![false; channels], missing: channels, current: None }
     }
 
     /// Whether the channel waits for the others.
@@ -25,6 +26,8 @@ impl Alignment {
     /// Takes a barrier, and yields it if it was the last one missing; then all channels are open again.
     pub(crate) fn arrive(&mut self, channel: usize, barrier: Barrier) -> Option<Barrier> {
         assert!(!self.arrived[channel], "a blocked channel is not read");
+        let current = *self.current.get_or_insert(barrier);
+        assert_eq!(current, barrier, "every channel carries every barrier");
         self.arrived[channel] = true;
         self.missing -= 1;
         if self.missing > 0 {
@@ -32,6 +35,7 @@ impl Alignment {
         }
         self.missing = self.arrived.len();
         self.arrived.fill(false);
+        self.current = None;
         Some(barrier)
     }
 }

@@ -1,5 +1,6 @@
 //! A task that brings records in.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use statehouse_operator::{Batch, ErrorPolicy};
@@ -20,8 +21,9 @@ pub(crate) struct SourceBody {
     source: Box<dyn Source>,
     watermarks: Option<Generator>,
     policy: ErrorPolicy,
-    /// The epoch to end as soon as possible.
-    triggered: Option<Barrier>,
+    /// The epochs to end as soon as possible. Each must be ended, even one that was given up meanwhile: another source
+    /// may have ended it already, and barriers are aligned one by one.
+    triggered: VecDeque<Barrier>,
     exhausted: bool,
     /// The last barrier has been sent.
     ended: bool,
@@ -35,18 +37,18 @@ impl SourceBody {
         policy: ErrorPolicy,
     ) -> Self {
         let dead_letters = Batch::empty(None, false);
-        let (triggered, exhausted, ended) = (None, false, false);
+        let (triggered, exhausted, ended) = (VecDeque::new(), false, false);
         Self { source, watermarks, policy, triggered, exhausted, ended, dead_letters }
     }
 
-    /// Remembers to end the epoch.
+    /// Remembers to end an epoch.
     pub(crate) fn trigger(&mut self, barrier: Barrier) {
-        self.triggered = Some(barrier);
+        self.triggered.push_back(barrier);
     }
 
     /// Ends the epoch if that was asked for, else polls.
     pub(crate) fn step(&mut self, frame: &mut Frame) -> Result<Step, TaskError> {
-        if let Some(barrier) = self.triggered.take() {
+        if let Some(barrier) = self.triggered.pop_front() {
             pass_barrier(frame, barrier);
             let snapshot = TaskSnapshot {
                 state: None,
