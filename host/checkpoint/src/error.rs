@@ -100,7 +100,10 @@ pub enum Error {
         attempts: u32,
     },
     /// A directory that cannot hold checkpoints.
-    #[error("cannot use `{}` as a checkpoint directory; name a directory that can be written", directory.display())]
+    #[error(
+        "cannot use `{}` as a checkpoint directory; name a directory that can be written",
+        directory.display()
+    )]
     Directory {
         /// The directory.
         directory: PathBuf,
