@@ -100,7 +100,10 @@ pub enum Error {
         attempts: u32,
     },
     /// A directory that cannot hold checkpoints.
-    #[error("cannot use `{}` as a checkpoint directory; name a directory that can be written", directory.display())]
+    #[error(
+        "cannot use `{}` as a checkpoint directory; name a directory that can be written",
+        directory.display()
+    )]
     Directory {
         /// The directory.
         directory: PathBuf,
@@ -149,8 +152,12 @@ impl Error {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+            let next = error.to_string();
+            // The errors of the object store end with their cause already.
+            if !text.ends_with(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
             cause = error.source();
         }
         text
@@ -167,5 +174,20 @@ impl Error {
             object_store::Error::NotFound { .. } if operation == "read" => Self::Missing { object },
             source => Self::Store { operation, object, source: Box::new(source) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_names_every_cause_once() {
+        let source = object_store::Error::Generic { store: "disk", source: "no space".into() };
+        let error = Error::store("write", &"packs/x".into(), source);
+        assert!(matches!(&error, Error::Store { object, .. } if object == "packs/x"));
+        let chain = error.chain();
+        assert!(chain.starts_with("cannot write `packs/x`; check"), "{chain}");
+        assert!(chain.ends_with(": Generic disk error: no space"), "{chain}");
     }
 }

@@ -44,7 +44,7 @@ impl CheckpointStore {
     pub async fn claim(&self) -> Result<Lease, Error> {
         for _ in 0..CLAIM_ATTEMPTS_MAX {
             let newest = self.newest_generation(None).await?.map_or(0, |generation| generation.0);
-            let generation = Generation(newest + 1);
+            let generation = Generation(newest.saturating_add(1));
             let name = paths::generation(generation);
             let content = format!("statehouse-generation {generation}\n");
             let created =

@@ -11,6 +11,66 @@
 //!
 //! Every `async` function of this crate runs in a tokio runtime, and without any runtime too as
 //! long as the store is a local directory or memory.
+//!
+//! Publishing, and restoring what was published:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use statehouse_checkpoint::*;
+//!
+//! async fn publish(store: &CheckpointStore, previous: Option<&Manifest>) -> Result<(), Error> {
+//!     let lease = store.claim().await?;
+//!     let epoch = store.next_epoch().await?;
+//!     let segment = NewSegment { group: 7, full: true, entries: 1, bytes: b"state".to_vec() };
+//!     let written = store.write_segments(vec![segment], PackSettings::default()).await?;
+//!     let empty = BTreeMap::new();
+//!     let chains = previous.map_or(&empty, |previous| &previous.operators[0].groups);
+//!     let position = serde_json::json!({ "row": 17 });
+//!     let operator = OperatorState {
+//!         id: "counts".to_owned(),
+//!         component: None,
+//!         description: serde_json::Value::Null,
+//!         parallelism: 1,
+//!         tasks: vec![TaskState { task: 0, watermark: Some(12), position }],
+//!         groups: extend_groups(chains, written.segments)
+//!             .map_err(|source| Error::Protocol { epoch, source })?,
+//!     };
+//!     let mut manifest = Manifest {
+//!         job: "flights".to_owned(),
+//!         epoch,
+//!         parent: previous.map(|previous| previous.epoch),
+//!         generation: lease.generation(),
+//!         created_ms: 0,
+//!         key_groups: 128,
+//!         key_hash: "xxh3-64".to_owned(),
+//!         operators: vec![operator],
+//!         statistics: Statistics::default(),
+//!     };
+//!     store.spill_inline(&mut manifest, PackSettings::default()).await?;
+//!     store.publish(&manifest, &lease).await
+//! }
+//!
+//! async fn restore(store: &CheckpointStore) -> Result<(), Error> {
+//!     let found = store.newest_valid(Check::Manifest).await?;
+//!     assert_eq!(found.advice(), None, "the newest checkpoint is damaged: the user decides");
+//!     let Some(manifest) = found.manifest else { return Ok(()) };
+//!     for operator in &manifest.operators {
+//!         let mut segments = store.read_segments(operator.groups.values().flatten());
+//!         for (group, segment) in operator.chained_segments() {
+//!             let bytes = segments.next().await?.expect("one for each that was asked for");
+//!             assert_eq!((group, segment.full, &bytes[..]), (7, true, &b"state"[..]));
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//!
+//! futures::executor::block_on(async {
+//!     let store = CheckpointStore::in_memory();
+//!     publish(&store, None).await?;
+//!     restore(&store).await
+//! })?;
+//! # Ok::<(), Error>(())
+//! ```
 
 mod digest;
 mod error;

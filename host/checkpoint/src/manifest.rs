@@ -31,10 +31,10 @@ pub use invariants::ProtocolError;
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// The epoch after this one.
+    /// The epoch after this one. The last that there can be is its own successor, and so refused.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 
@@ -178,6 +178,14 @@ pub struct Statistics {
     pub pack_bytes: u64,
     /// Packs written for it.
     pub packs: u64,
+}
+
+impl OperatorState {
+    /// Its segments with their key groups: group by group, each chain in its order.
+    pub fn chained_segments(&self) -> impl Iterator<Item = (u16, &SegmentRef)> {
+        let chain = |(&group, chain)| std::iter::repeat(group).zip(chain);
+        self.groups.iter().flat_map(chain)
+    }
 }
 
 impl Manifest {

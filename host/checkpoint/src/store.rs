@@ -217,7 +217,8 @@ impl CheckpointStore {
 
     /// Publishes a checkpoint: from here on it exists. All its packs must have been written.
     ///
-    /// Publishing the same manifest again succeeds, so a caller that did not get the answer may ask again.
+    /// Publishing the same manifest again succeeds, so a caller that did not get the answer may
+    /// ask again.
     ///
     /// # Errors
     /// [`Error::Fenced`], [`Error::AlreadyPublished`]: another owner has the job; the caller must

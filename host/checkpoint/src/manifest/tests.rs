@@ -232,7 +232,7 @@ fn groups_without_a_new_segment_keep_their_chain() {
     let (full, increment) = (inline(true, 3, b"full"), inline(false, 1, b"more"));
     let groups = extend_groups(&BTreeMap::new(), [(1, full.clone()), (2, full.clone())]).unwrap();
     let groups = extend_groups(&groups, [(2, increment.clone())]).unwrap();
-    assert_eq!(groups[&1], [full.clone()]);
+    assert_eq!(groups[&1], std::slice::from_ref(&full));
     assert_eq!(groups[&2], [full, increment.clone()]);
     let error = extend_groups(&groups, [(3, increment)]).unwrap_err();
     assert!(error.to_string().starts_with("key group 3: "), "{error}");
