@@ -47,6 +47,7 @@ fn many_crashes_in_one_life_lose_and_double_nothing() {
     for seed in seeds {
         println!("seed {seed}");
         let mut scenario = Scenario::new(seed);
+        scenario.hasty = seed % 2 == 0;
         let mut deaths = 0;
         while deaths < 12
             && matches!(scenario.run(Some(3 + seed % 7 + deaths * 5)), Ending::Died(_))

@@ -42,8 +42,8 @@ pub(crate) struct Scenario {
     pub(crate) trace: Vec<String>,
     random: StdRng,
     clock: ManualClock,
-    /// Whether later runs choose another parallelism.
-    pub(crate) rescale: bool,
+    /// Whether checkpoints have so little time that many are given up.
+    pub(crate) hasty: bool,
     runs: u32,
 }
 
@@ -58,13 +58,12 @@ impl Scenario {
         };
         let clock = ManualClock::at(1_000_000);
         let random = StdRng::seed_from_u64(seed);
-        Self { world, trace: Vec::new(), random, clock, rescale: true, runs: 0 }
+        Self { world, trace: Vec::new(), random, clock, hasty: false, runs: 0 }
     }
 
     fn graph(&mut self) -> Graph {
-        let tasks = |most: u32, random: &mut StdRng| {
-            if self.rescale { random.random_range(1..=most) } else { most }
-        };
+        // Every run chooses another parallelism.
+        let tasks = |most: u32, random: &mut StdRng| random.random_range(1..=most);
         let random = &mut self.random;
         let source = NodeKind::Source(Arc::new(self.world.numbers.clone()));
         let mut source = Node::new("numbers", source).with_parallelism(tasks(3, random));
@@ -101,7 +100,10 @@ impl Scenario {
         };
         let settings = CheckpointSettings {
             interval: Some(Duration::from_millis(self.random.random_range(10..60))),
-            timeout: Duration::from_millis(self.random.random_range(200..6000)),
+            timeout: Duration::from_millis(match self.hasty {
+                true => self.random.random_range(20..400),
+                false => self.random.random_range(400..6000),
+            }),
             tolerable_failed: u32::MAX,
             inline_threshold: self.random.random_range(0..3000),
             ..CheckpointSettings::default()

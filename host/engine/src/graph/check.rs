@@ -35,7 +35,7 @@ pub enum GraphError {
     AmbiguousOutput { node: String, from: String, known: String },
     #[error("operator `{node}` has no input `{port}`; it has: {known}")]
     UnknownInput { node: String, port: String, known: String },
-    #[error("input `{port}` of operator `{node}` is fed by nothing: add it to the node's `inputs`")]
+    #[error("input `{port}` of `{node}` is fed by nothing: say what feeds it by the node's `input` or `inputs`")]
     UnfedInput { node: String, port: String },
     #[error("`{input}` does not fit input `{port}` of `{node}`: {reason}")]
     Mismatch { node: String, port: String, input: String, reason: String },
@@ -269,7 +269,7 @@ fn check_cycles(nodes: &[Node], edges: &[Edge]) -> Result<(), GraphError> {
         let before = before.expect("every node that is left is fed by one that is").from;
         if let Some(at) = path.iter().position(|&node| node == before) {
             path.drain(..at);
-            path.reverse();
+            path[1..].reverse();
             path.push(path[0]);
             let names: Vec<&str> = path.iter().map(|&node| nodes[node].id.as_str()).collect();
             return Err(GraphError::Cycle { path: names.join(" → ") });
@@ -282,3 +282,6 @@ fn listed<S: AsRef<str>>(names: impl Iterator<Item = S>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{}`", name.as_ref())).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests;
