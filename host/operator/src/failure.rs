@@ -61,7 +61,7 @@ pub enum InvokeError {
     /// A record that the operator cannot take, and the policy says `fail`.
     #[error(
         "operator `{operator}` cannot take a record of input `{port}`: {failure}; the record: {record}; set \
-         `on_error = \"skip\"` or `\"dead-letter\"` for the operator to go on without such records"
+         `on-error = \"skip\"` or `\"dead-letter\"` for the operator to go on without such records"
     )]
     PoisonRecord {
         /// The operator.

@@ -77,6 +77,11 @@ impl OperatorBody {
                 let moment = self.moment(frame);
                 self.invoker.process(port, &batch, moment).map_err(failed)?;
                 self.send_outputs(frame);
+                // A timer that was set in the past fires at once, not with the next watermark.
+                let next = self.invoker.next_timer(TimeDomain::EventTime);
+                if next.is_some_and(|time| time <= moment.watermark) {
+                    self.firing = Some(moment.watermark);
+                }
             }
             Some(Incoming::Watermark(watermark)) => {
                 frame.metrics.watermark.store(watermark, Ordering::Relaxed);

@@ -1,0 +1,65 @@
+# The commands of the project. `make demo` and `make test` install what is missing first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# Everything that is built or downloaded lies in the cache, so that a fresh clone finds it again.
+export STATEHOUSE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/statehouse
+export CARGO_TARGET_DIR ?= $(STATEHOUSE_CACHE)/target
+
+STATEHOUSE := $(CARGO_TARGET_DIR)/release/statehouse
+
+.PHONY: help setup build which demo test check unit examples integration soak bench fmt
+
+help: ## shows this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## installs what is missing for building the host and guests
+	@scripts/setup
+
+build: setup ## builds the release binary
+	@cargo build --release --locked -p statehouse-server
+
+which: ## prints the release binary's path
+	@echo $(STATEHOUSE)
+
+demo: build ## the flights of 2013, from download to results
+	@STATEHOUSE=$(STATEHOUSE) scripts/demo
+
+test: setup check unit examples integration ## everything that CI runs
+
+check: ## formatting and lints
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+unit: ## unit tests, simulation and house rules
+	cargo test --locked --workspace --exclude statehouse-tests
+	cargo test --locked -p statehouse-tests --test sim --test tidy
+
+examples: ## the examples' own tests, without wasm
+	cargo fmt --manifest-path examples/wordcount/Cargo.toml --check
+	cargo test --locked --manifest-path examples/wordcount/Cargo.toml
+	cargo fmt --manifest-path examples/flights/Cargo.toml --check
+	cargo test --locked --manifest-path examples/flights/Cargo.toml
+
+integration: ## the binary and real guests, end to end
+	cargo build --locked -p statehouse-server
+	cargo test --locked -p statehouse-tests --test it
+
+soak: ## long simulation; SEED=… RUNS=… choose which
+	STATEHOUSE_SIM_SEED=$(or $(SEED),1000000) STATEHOUSE_SIM_RUNS=$(or $(RUNS),20000) \
+	  cargo test --locked --release -p statehouse-tests --no-default-features --test sim -- --nocapture
+
+bench: build ## the figures of docs/benchmarks.md
+	cargo bench --locked -p statehouse-state -p statehouse-connectors
+	$(STATEHOUSE) bench boundary
+	$(STATEHOUSE) bench sum --keys 100000 --operator native
+	$(STATEHOUSE) bench sum --keys 100000 --operator wasm
+	$(STATEHOUSE) bench sum --keys 5000000 --operator native
+	$(STATEHOUSE) bench sum --keys 5000000 --operator wasm
+
+fmt: ## formats everything
+	cargo fmt --all
+	cargo fmt --manifest-path examples/wordcount/Cargo.toml
+	cargo fmt --manifest-path examples/flights/Cargo.toml
+	cargo fmt --manifest-path tests/guests/Cargo.toml
