@@ -1,0 +1,337 @@
+//! Guests for tests: components written in WebAssembly text, with what they declare laid out in their memory.
+//!
+//! A guest's `process` and `on_timers` are given as text. They find the batch in parameters named as in
+//! [`BATCH`] and [`TIMERS`], may use memory from 64 to 1023, and call imports by the names in [`IMPORTS`].
+
+use statehouse_operator::{Codec, Description, KeyType, MetricKind, Port, ValueType};
+use statehouse_state::{
+    KeyLayout, StateDeclaration, StateKind, TimeDomain, TimerDeclaration, ValueLayout,
+};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+
+mod table;
+
+pub(crate) use table::{Table, bytes};
+
+/// Where what is declared begins.
+const DATA: usize = 1024;
+/// Where the outcome of a call is written: a zero for ok.
+const OUTCOME: usize = 16;
+
+const IMPORTS: &str = r#"
+  (import "statehouse:operator/state@0.1.0" "load" (func $load (param i32 i32)))
+  (import "statehouse:operator/state@0.1.0" "store"
+    (func $store (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "statehouse:operator/state@0.1.0" "remove" (func $remove (param i32 i32 i32)))
+  (import "statehouse:operator/state@0.1.0" "get-word" (func $get_word (param i32 i32 i32)))
+  (import "statehouse:operator/state@0.1.0" "get-bytes" (func $get_bytes (param i32 i32 i32)))
+  (import "statehouse:operator/state@0.1.0" "set-word" (func $set_word (param i32 i32 i64)))
+  (import "statehouse:operator/state@0.1.0" "set-bytes" (func $set_bytes (param i32 i32 i32 i32)))
+  (import "statehouse:operator/timers@0.1.0" "set" (func $set_timers (param i32 i32 i32 i32 i32)))
+  (import "statehouse:operator/timers@0.1.0" "delete"
+    (func $delete_timers (param i32 i32 i32 i32 i32)))
+  (import "statehouse:operator/output@0.1.0" "emit"
+    (func $emit (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "statehouse:operator/output@0.1.0" "reject" (func $reject (param i32 i32 i32 i32)))
+  (import "statehouse:operator/context@0.1.0" "processing-time" (func $now (result i64)))
+  (import "statehouse:operator/context@0.1.0" "watermark" (func $watermark (result i64)))
+  (import "statehouse:operator/context@0.1.0" "random-seed" (func $seed (result i64)))
+  (import "statehouse:operator/context@0.1.0" "log" (func $log (param i32 i32 i32)))
+  (import "statehouse:operator/context@0.1.0" "add-counter" (func $add_counter (param i32 i64)))
+  (import "statehouse:operator/context@0.1.0" "set-gauge" (func $set_gauge (param i32 f64)))
+"#;
+
+const BATCH: &str = "(param $port i32) (param $times i32) (param $times_len i32) (param $slots i32)
+    (param $slots_len i32) (param $keyed i32) (param $keys_kind i32) (param $keys i32)
+    (param $keys_len i32) (param $keys_arena i32) (param $keys_arena_len i32) (param $kind i32)
+    (param $values i32) (param $values_len i32) (param $arena i32) (param $arena_len i32)";
+
+const TIMERS: &str = "(param $timer i32) (param $times i32) (param $times_len i32)
+    (param $slots i32) (param $slots_len i32) (param $keys_kind i32) (param $keys i32)
+    (param $keys_len i32) (param $keys_arena i32) (param $keys_arena_len i32)";
+
+/// Takes memory as it comes; everything is given back at the end of a call.
+const ALLOCATOR: &str = r#"
+  (func $allocate (export "cabi_realloc") (param i32 i32) (param $align i32) (param $size i32)
+    (result i32) (local $at i32)
+    (local.set $at (i32.and
+      (i32.add (global.get $free) (i32.sub (local.get $align) (i32.const 1)))
+      (i32.sub (i32.const 0) (local.get $align))))
+    (global.set $free (i32.add (local.get $at) (local.get $size)))
+    (if (i32.gt_u (global.get $free) (i32.mul (memory.size) (i32.const 65536)))
+      (then (if (i32.eq (i32.const -1) (memory.grow (i32.add (i32.const 1)
+          (i32.div_u (local.get $size) (i32.const 65536)))))
+        (then unreachable))))
+    (local.get $at))
+"#;
+
+/// A guest to be.
+pub(crate) struct Guest {
+    operators: Vec<Description>,
+    open: String,
+    process: String,
+    on_timers: String,
+    extra: String,
+}
+
+impl Guest {
+    /// A guest with that operator, which does nothing.
+    pub(crate) fn new(operator: Description) -> Self {
+        Self {
+            operators: vec![operator],
+            open: String::new(),
+            process: String::new(),
+            on_timers: String::new(),
+            extra: String::new(),
+        }
+    }
+
+    /// With another operator.
+    pub(crate) fn and(mut self, operator: Description) -> Self {
+        self.operators.push(operator);
+        self
+    }
+
+    /// Without operators.
+    pub(crate) fn empty(mut self) -> Self {
+        self.operators.clear();
+        self
+    }
+
+    /// What `open` does.
+    pub(crate) fn open(mut self, body: &str) -> Self {
+        self.open = body.to_owned();
+        self
+    }
+
+    /// What `process` does.
+    pub(crate) fn process(mut self, body: &str) -> Self {
+        self.process = body.to_owned();
+        self
+    }
+
+    /// What `on-timers` does.
+    pub(crate) fn on_timers(mut self, body: &str) -> Self {
+        self.on_timers = body.to_owned();
+        self
+    }
+
+    /// Further fields of the module.
+    pub(crate) fn extra(mut self, fields: &str) -> Self {
+        self.extra = fields.to_owned();
+        self
+    }
+
+    /// The component.
+    pub(crate) fn build(&self) -> Vec<u8> {
+        let mut module = self.module();
+        let mut resolve = wit_parser::Resolve::default();
+        let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
+        let (package, _) = resolve.push_path(contract).unwrap();
+        let world = resolve.select_world(&[package], Some("stream-operator")).unwrap();
+        let encoding = StringEncoding::UTF8;
+        embed_component_metadata(&mut module, &resolve, world, encoding, false).unwrap();
+        let mut encoder = ComponentEncoder::default();
+        encoder.validate(true).module(&module).unwrap().encode().unwrap()
+    }
+
+    /// The core module in it.
+    pub(crate) fn module(&self) -> Vec<u8> {
+        let mut image = Image::default();
+        let declared = image.descriptions(&self.operators);
+        let data: String = image.bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let free = (DATA + image.bytes.len()).next_multiple_of(16);
+        let pages = free / 65536 + 2;
+        let Self { open, process, on_timers, extra, .. } = self;
+        let text = format!(
+            r#"(module $guest {IMPORTS}
+  (memory (export "memory") {pages})
+  (global $free (mut i32) (i32.const {free}))
+  (data (i32.const {DATA}) "{data}")
+  {ALLOCATOR}
+  {extra}
+  (func $describe (export "statehouse:operator/operator@0.1.0#describe") (result i32)
+    (i32.const {declared}))
+  (func $open (export "statehouse:operator/operator@0.1.0#open") (param $name i32) (param $name_len i32)
+    (param $settings i32) (param $settings_len i32) (result i32)
+    (i32.store (i32.const {OUTCOME}) (i32.const 0))
+    {open}
+    (global.set $free (i32.const {free}))
+    (i32.const {OUTCOME}))
+  (func $process (export "statehouse:operator/operator@0.1.0#process") {BATCH} (result i32)
+    (local $i i32) (local $n i32) (local $p i32) (local $q i32)
+    (i32.store (i32.const {OUTCOME}) (i32.const 0))
+    {process}
+    (global.set $free (i32.const {free}))
+    (i32.const {OUTCOME}))
+  (func $on_timers (export "statehouse:operator/operator@0.1.0#on-timers") {TIMERS} (result i32)
+    (local $i i32) (local $n i32) (local $p i32) (local $q i32)
+    (i32.store (i32.const {OUTCOME}) (i32.const 0))
+    {on_timers}
+    (global.set $free (i32.const {free}))
+    (i32.const {OUTCOME})))"#
+        );
+        wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// An operator `name` keyed by u64, with u64 values in, out and in state `total`, and one timer family.
+pub(crate) fn keyed(name: &str) -> Description {
+    let number = ValueType::new(ValueLayout::U64, Codec::Raw);
+    let key = Some(KeyType { layout: KeyLayout::U64, codec: Codec::Raw, schema: None });
+    let port = |name: &str| Port { name: name.to_owned(), key: key.clone(), value: number.clone() };
+    Description {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        inputs: vec![port("in")],
+        outputs: vec![port("out")],
+        states: vec![state("total", ValueLayout::U64)],
+        timers: vec![TimerDeclaration { name: "close".to_owned(), domain: TimeDomain::EventTime }],
+        metrics: vec![],
+    }
+}
+
+/// A value state.
+pub(crate) fn state(name: &str, value: ValueLayout) -> StateDeclaration {
+    StateDeclaration {
+        name: name.to_owned(),
+        kind: StateKind::Value,
+        value,
+        codec: Codec::Raw.name().to_owned(),
+        schema: None,
+        map_key: None,
+        merge: None,
+        ttl: None,
+        schema_version: 1,
+    }
+}
+
+/// Adds each value to its key's total, and emits the rows as they are.
+pub(crate) const SUM: &str = r#"
+    (call $load (i32.const 0) (i32.const 64))
+    (local.set $p (i32.load (i32.const 76)))
+    (local.set $n (i32.shl (local.get $times_len) (i32.const 2)))
+    (if (local.get $n) (then (loop $rows
+      (local.set $q (i32.add (local.get $p) (i32.shl
+        (i32.load (i32.add (local.get $slots) (local.get $i))) (i32.const 3))))
+      (i64.store (local.get $q) (i64.add (i64.load (local.get $q))
+        (i64.load (i32.add (local.get $values) (i32.shl (local.get $i) (i32.const 1))))))
+      (br_if $rows (i32.lt_u
+        (local.tee $i (i32.add (local.get $i) (i32.const 4))) (local.get $n))))))
+    ;; Slots 0, 1, 2, … of all keys.
+    (local.set $n (i32.shl (local.get $keys_len) (i32.const 2)))
+    (local.set $q (call $allocate (i32.const 0) (i32.const 0) (i32.const 4) (local.get $n)))
+    (local.set $i (i32.const 0))
+    (if (local.get $n) (then (loop $all
+      (i32.store (i32.add (local.get $q) (local.get $i)) (i32.shr_u (local.get $i) (i32.const 2)))
+      (br_if $all (i32.lt_u
+        (local.tee $i (i32.add (local.get $i) (i32.const 4))) (local.get $n))))))
+    (call $store (i32.const 0) (local.get $q) (local.get $keys_len)
+      (i32.const 0) (local.get $p) (local.get $keys_len) (i32.const 0) (i32.const 0))
+"#;
+
+/// Emits the batch's values, with the key of slot 0 … n-1 of as many rows; the batch's keys must be distinct.
+pub(crate) const EMIT: &str = r#"
+    (call $emit (i32.const 0) (local.get $times) (local.get $times_len)
+      (i32.const 1) (i32.const 0) (local.get $keys) (local.get $keys_len) (i32.const 0) (i32.const 0)
+      (i32.const 0) (local.get $values) (local.get $values_len) (i32.const 0) (i32.const 0))
+"#;
+
+/// Bytes to be placed in a guest's memory from [`DATA`] on, laid out as the canonical ABI wants them.
+#[derive(Default)]
+struct Image {
+    bytes: Vec<u8>,
+}
+
+impl Image {
+    fn place(&mut self, bytes: &[u8]) -> u32 {
+        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+        let at = (DATA + self.bytes.len()) as u32;
+        self.bytes.extend_from_slice(bytes);
+        at
+    }
+
+    /// Pointer and length of a list of records.
+    fn list<T>(
+        &mut self,
+        items: &[T],
+        mut record: impl FnMut(&mut Self, &T) -> Vec<u8>,
+    ) -> Vec<u8> {
+        let records: Vec<Vec<u8>> = items.iter().map(|item| record(self, item)).collect();
+        let at = self.place(&records.concat());
+        words(&[at, items.len() as u32])
+    }
+
+    fn string(&mut self, text: &str) -> Vec<u8> {
+        let at = self.place(text.as_bytes());
+        words(&[at, text.len() as u32])
+    }
+
+    /// Where the list's pointer and length are.
+    fn descriptions(&mut self, operators: &[Description]) -> u32 {
+        let list = self.list(operators, |image, operator| {
+            let mut record = image.string(&operator.name);
+            record.extend(image.string(&operator.version));
+            record.extend(image.list(&operator.inputs, Self::port));
+            record.extend(image.list(&operator.outputs, Self::port));
+            record.extend(image.list(&operator.states, Self::state));
+            record.extend(image.list(&operator.timers, |image, timer| {
+                let mut record = image.string(&timer.name);
+                record.extend(words(&[u32::from(timer.domain == TimeDomain::ProcessingTime)]));
+                record
+            }));
+            record.extend(image.list(&operator.metrics, |image, metric| {
+                let mut record = image.string(&metric.name);
+                record.extend(words(&[u32::from(metric.kind == MetricKind::Gauge)]));
+                record
+            }));
+            record
+        });
+        self.place(&list)
+    }
+
+    fn port(&mut self, port: &Port) -> Vec<u8> {
+        let mut record = self.string(&port.name);
+        match &port.key {
+            Some(key) => {
+                record.extend(words(&[1]));
+                record.extend(layout(match key.layout {
+                    KeyLayout::U64 => 0,
+                    KeyLayout::S64 => 1,
+                    KeyLayout::Bytes => 2,
+                }));
+            }
+            None => record.extend([0; 20]),
+        }
+        record.extend(layout(value_case(port.value.layout)));
+        record
+    }
+
+    fn state(&mut self, state: &StateDeclaration) -> Vec<u8> {
+        let mut record = self.string(&state.name);
+        record.extend(words(&[state.kind as u32]));
+        record.extend(layout(value_case(state.value)));
+        // No map key, no merge, no time-to-live.
+        record.resize(80, 0);
+        record.extend(words(&[state.schema_version, 0]));
+        record
+    }
+}
+
+/// A value or key description: layout, codec `raw`, no schema.
+fn layout(case: u32) -> Vec<u8> {
+    words(&[case, 0, 0, 0])
+}
+
+fn value_case(layout: ValueLayout) -> u32 {
+    match layout {
+        ValueLayout::U64 => 0,
+        ValueLayout::S64 => 1,
+        ValueLayout::F64 => 2,
+        ValueLayout::Bytes => 3,
+    }
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
