@@ -7,12 +7,12 @@ wit_bindgen::generate!({
     export_macro_name: "export_component",
 });
 
-pub use exports::statehouse::operator::operator::{Batch, Guest, TimerBatch};
-pub use statehouse::operator::describe::{
+pub use self::exports::statehouse::operator::operator::{Batch, Guest, TimerBatch};
+pub use self::statehouse::operator::describe::{
     Description, KeyDescription, Metric, MetricKind, Port, State, StateKind, TimeDomain, Timer,
     ValueDescription,
 };
-pub use statehouse::operator::types::{
+pub use self::statehouse::operator::types::{
     BytesColumn, Codec, Column, Failure, KeyType, ValueType, Window,
 };
-pub use statehouse::operator::{context, output, state, timers};
+pub use self::statehouse::operator::{context, output, state, timers};
