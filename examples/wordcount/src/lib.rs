@@ -25,9 +25,15 @@ impl Split {
     }
 }
 
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Counted {
+    word: String,
+    count: u64,
+}
+
 struct Count {
     seen: ValueState<u64>,
-    counts: Output<Json<(String, u64)>>,
+    counts: Output<Json<Counted>>,
 }
 
 impl Operator for Count {
@@ -41,9 +47,9 @@ impl Operator for Count {
 
 impl Count {
     fn on_word(&mut self, word: Record<String, u64>) -> Result<()> {
-        let seen = self.seen.get_or_default() + word.value;
-        self.seen.set(seen);
-        self.counts.emit(&Json((word.key, seen)))
+        let count = self.seen.get_or_default() + word.value;
+        self.seen.set(count);
+        self.counts.emit(&Json(Counted { word: word.key, count }))
     }
 }
 
@@ -62,7 +68,7 @@ mod tests {
             count.send("words", word.key, word.value, word.time);
         }
         assert_eq!(count.state("seen", "tea"), Some(2_u64));
-        let last = count.take_values::<Json<(String, u64)>>("counts").pop();
-        assert_eq!(last, Some(Json(("tea".into(), 2))));
+        let last = count.take_values::<Json<Counted>>("counts").pop();
+        assert_eq!(last, Some(Json(Counted { word: "tea".into(), count: 2 })));
     }
 }
