@@ -1,0 +1,180 @@
+//! Columns being written and columns being read.
+
+use std::marker::PhantomData;
+
+use crate::bindings::{BytesColumn, Column};
+use crate::codec::{Decode, Encode, Layout};
+use crate::error::{Error, Result};
+
+/// A column that grows by rows and keeps its memory from one invocation to the next.
+#[derive(Debug)]
+pub(crate) struct ColumnWriter {
+    layout: Layout,
+    words: Vec<u64>,
+    bytes: BytesColumn,
+}
+
+impl ColumnWriter {
+    pub(crate) fn new(layout: Layout) -> Self {
+        let bytes = BytesColumn { offsets: Vec::new(), arena: Vec::new() };
+        Self { layout, words: Vec::new(), bytes }
+    }
+
+    /// Appends a row. On an error the column stays as it was.
+    #[inline]
+    pub(crate) fn push<T: Encode>(&mut self, value: &T) -> Result<()> {
+        if T::layout().is_word() {
+            self.words.push(value.to_word());
+            return Ok(());
+        }
+        let start = self.bytes.arena.len();
+        let written = value.write(&mut self.bytes.arena).and_then(|()| self.end_of_row());
+        if written.is_err() {
+            self.bytes.arena.truncate(start);
+        }
+        written
+    }
+
+    fn end_of_row(&mut self) -> Result<()> {
+        let end = u32::try_from(self.bytes.arena.len())
+            .map_err(|_| Error::new("more than 4 GiB in one column: emit or store less at once"))?;
+        if self.bytes.offsets.is_empty() {
+            self.bytes.offsets.push(0);
+        }
+        self.bytes.offsets.push(end);
+        Ok(())
+    }
+
+    /// Takes the last row back.
+    pub(crate) fn pop(&mut self) {
+        if self.layout.is_word() {
+            self.words.pop();
+        } else if self.bytes.offsets.pop().is_some() {
+            let end = self.bytes.offsets.last().copied().unwrap_or(0);
+            self.bytes.arena.truncate(end as usize);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.words.clear();
+        self.bytes.offsets.clear();
+        self.bytes.arena.clear();
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.words.len() * 8 + self.bytes.arena.len()
+    }
+
+    /// Shows the column to `send`, then forgets its rows.
+    pub(crate) fn send<R>(&mut self, send: impl FnOnce(&Column) -> R) -> R {
+        let column = match self.layout {
+            Layout::Bytes(_) => {
+                let arena = std::mem::take(&mut self.bytes.arena);
+                Column::Bytes(BytesColumn {
+                    offsets: std::mem::take(&mut self.bytes.offsets),
+                    arena,
+                })
+            }
+            layout => from_words(layout, std::mem::take(&mut self.words)),
+        };
+        let sent = send(&column);
+        match column {
+            Column::Bytes(bytes) => self.bytes = bytes,
+            column => self.words = into_words(column),
+        }
+        self.clear();
+        sent
+    }
+}
+
+/// Words as a column of a layout. The memory stays where it is.
+pub(crate) fn from_words(layout: Layout, words: Vec<u64>) -> Column {
+    match layout {
+        Layout::S64 => Column::S64s(words.into_iter().map(|word| word as i64).collect()),
+        Layout::F64 => Column::F64s(words.into_iter().map(f64::from_bits).collect()),
+        Layout::U64 | Layout::Bytes(_) => Column::U64s(words),
+    }
+}
+
+/// A column's words. The memory stays where it is. Empty for bytes.
+pub(crate) fn into_words(column: Column) -> Vec<u64> {
+    match column {
+        Column::U64s(words) => words,
+        Column::S64s(words) => words.into_iter().map(|word| word as u64).collect(),
+        Column::F64s(words) => words.into_iter().map(f64::to_bits).collect(),
+        Column::Bytes(_) => Vec::new(),
+    }
+}
+
+/// The bytes of one row.
+pub(crate) fn row_bytes(column: &BytesColumn, row: usize) -> Option<&[u8]> {
+    let start = *column.offsets.get(row)? as usize;
+    let end = *column.offsets.get(row + 1)? as usize;
+    column.arena.get(start..end)
+}
+
+/// A column read as rows of one type.
+pub(crate) struct ColumnReader<T> {
+    words: Vec<u64>,
+    bytes: BytesColumn,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: Decode> ColumnReader<T> {
+    /// Takes a column.
+    ///
+    /// # Errors
+    /// If its layout is not that of the type.
+    pub(crate) fn new(column: Column) -> Result<Self> {
+        let same = matches!(
+            (T::layout(), &column),
+            (Layout::U64, Column::U64s(_))
+                | (Layout::S64, Column::S64s(_))
+                | (Layout::F64, Column::F64s(_))
+                | (Layout::Bytes(_), Column::Bytes(_))
+        );
+        if !same {
+            let declared = T::layout();
+            return Err(Error::new(format_args!("a column is not of the declared {declared:?}")));
+        }
+        let (words, bytes) = match column {
+            Column::Bytes(bytes) => (Vec::new(), bytes),
+            words => (into_words(words), BytesColumn { offsets: Vec::new(), arena: Vec::new() }),
+        };
+        Ok(Self { words, bytes, of: PhantomData })
+    }
+
+    /// A column without rows.
+    pub(crate) fn empty() -> Self {
+        let bytes = BytesColumn { offsets: Vec::new(), arena: Vec::new() };
+        Self { words: Vec::new(), bytes, of: PhantomData }
+    }
+
+    /// The value of a row.
+    #[inline(always)]
+    pub(crate) fn get(&self, row: usize) -> Result<T> {
+        if T::layout().is_word() {
+            match self.words.get(row) {
+                Some(&word) => T::from_word(word),
+                None => Err(no_row(row)),
+            }
+        } else {
+            T::read(row_bytes(&self.bytes, row).ok_or_else(|| no_row(row))?)
+        }
+    }
+}
+
+#[cold]
+fn no_row(row: usize) -> Error {
+    Error::new(format_args!("a column has no row {row}"))
+}
+
+/// Number of rows.
+pub(crate) fn len(column: &Column) -> usize {
+    match column {
+        Column::U64s(words) => words.len(),
+        Column::S64s(words) => words.len(),
+        Column::F64s(words) => words.len(),
+        Column::Bytes(bytes) => bytes.offsets.len().saturating_sub(1),
+    }
+}

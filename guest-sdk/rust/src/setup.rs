@@ -1,0 +1,201 @@
+//! What an operator declares, while it declares it.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::bindings::{
+    Description, KeyDescription, Metric, MetricKind, Port as PortDescription,
+    State as StateDescription, StateKind, TimeDomain, Timer as TimerDescription,
+};
+use crate::call::{Call, Pending};
+use crate::codec::{Decode, Encode, Layout, Value};
+use crate::context::{Context, Counter, Gauge, PendingCount, PendingGauge};
+use crate::instance::{OnBatch, OnDue, Records, Timers};
+use crate::output::{KeyedOutput, Output, Port};
+use crate::record::{OnRecord, OnTimer};
+use crate::settings::Settings;
+use crate::state::ValueState;
+use crate::timer::{Family, Timer};
+
+/// Takes the declarations of an operator in [`Operator::new`](crate::Operator::new), and hands out the handles that
+/// become its fields.
+///
+/// What is wrong with a declaration or a setting is gathered, and refuses the job when the operator is opened.
+pub struct Setup<O> {
+    pub(crate) description: Description,
+    pub(crate) inputs: Vec<Box<dyn OnBatch<O>>>,
+    pub(crate) timers: Vec<Box<dyn OnDue<O>>>,
+    pub(crate) timer_keys: Vec<Option<KeyDescription>>,
+    pub(crate) pending: Vec<Rc<dyn Pending>>,
+    pub(crate) settings: Settings,
+    pub(crate) call: Rc<Call>,
+}
+
+/// Inputs and timers: what calls the operator.
+impl<O: 'static> Setup<O> {
+    /// Declares an input port for records without a key.
+    pub fn input<V: Decode>(&mut self, name: &str, handler: impl OnRecord<O, (), V>) {
+        self.add_input(name, None, V::layout(), Box::new(Records::new(handler)));
+    }
+
+    /// Declares an input port for records with a key. They are partitioned by it, and have state and timers.
+    pub fn keyed_input<K: Value, V: Decode>(
+        &mut self,
+        name: &str,
+        handler: impl OnRecord<O, K, V>,
+    ) {
+        let key = self.key_of::<K>("input", name);
+        self.add_input(name, key, V::layout(), Box::new(Records::new(handler)));
+    }
+
+    /// Declares a family of timers that fire when the watermark reaches their time.
+    pub fn event_timer<K: Value>(&mut self, name: &str, handler: impl OnTimer<O, K>) -> Timer {
+        self.add_timer(name, TimeDomain::EventTime, handler)
+    }
+
+    /// Declares a family of timers that fire when the host's clock reaches their time.
+    pub fn processing_timer<K: Value>(&mut self, name: &str, handler: impl OnTimer<O, K>) -> Timer {
+        self.add_timer(name, TimeDomain::ProcessingTime, handler)
+    }
+
+    fn add_input(
+        &mut self,
+        name: &str,
+        key: Option<KeyDescription>,
+        value: Layout,
+        handler: Box<dyn OnBatch<O>>,
+    ) {
+        let value = value.of_value();
+        self.description.inputs.push(PortDescription { name: name.to_owned(), key, value });
+        self.inputs.push(handler);
+    }
+
+    fn add_timer<K: Value>(
+        &mut self,
+        name: &str,
+        domain: TimeDomain,
+        handler: impl OnTimer<O, K>,
+    ) -> Timer {
+        let family = Family::new(self.description.timers.len() as u32, name);
+        self.description.timers.push(TimerDescription { name: name.to_owned(), domain });
+        let key = self.key_of::<K>("timer", name);
+        self.timer_keys.push(key);
+        self.timers.push(Box::new(Timers::new(handler)));
+        self.pending.push(Rc::<Family>::clone(&family));
+        Timer::new(family, &self.call)
+    }
+
+    fn key_of<K: Encode>(&mut self, what: &str, name: &str) -> Option<KeyDescription> {
+        if K::layout() == Layout::F64 {
+            let sentence = "floating-point numbers cannot be keys";
+            self.settings.refuse(format!("{what} `{name}`: {sentence}"));
+        }
+        Layout::of_key::<K>()
+    }
+}
+
+/// States, outputs and metrics: what the operator's fields are made of.
+impl<O> Setup<O> {
+    /// Declares a state with one value a key. The name identifies it across versions of the operator.
+    pub fn value<T: Value>(&mut self, name: &str) -> ValueState<T> {
+        let index = self.description.states.len() as u32;
+        self.description.states.push(StateDescription {
+            name: name.to_owned(),
+            kind: StateKind::Value,
+            value: <T as Encode>::layout().of_value(),
+            map_key: None,
+            merge: None,
+            ttl: None,
+            schema_version: 1,
+        });
+        let (state, pending) = ValueState::new(&self.call, index, name);
+        self.pending.push(pending);
+        state
+    }
+
+    /// Declares an output port for records without a key.
+    pub fn output<V: Encode>(&mut self, name: &str) -> Output<V> {
+        Output::new(self.add_output::<(), V>(name, None), &self.call)
+    }
+
+    /// Declares an output port for records with a key.
+    pub fn keyed_output<K: Encode, V: Encode>(&mut self, name: &str) -> KeyedOutput<K, V> {
+        if K::layout() == Layout::F64 {
+            let sentence = "floating-point numbers cannot be keys";
+            self.settings.refuse(format!("output `{name}`: {sentence}"));
+        }
+        KeyedOutput::new(self.add_output::<K, V>(name, Layout::of_key::<K>()), &self.call)
+    }
+
+    fn add_output<K: Encode, V: Encode>(
+        &mut self,
+        name: &str,
+        key: Option<KeyDescription>,
+    ) -> Rc<Port> {
+        let port = Port::new::<K, V>(self.description.outputs.len() as u32, name);
+        let value = V::layout().of_value();
+        self.description.outputs.push(PortDescription { name: name.to_owned(), key, value });
+        self.pending.push(Rc::<Port>::clone(&port));
+        port
+    }
+
+    /// Declares a counter.
+    pub fn counter(&mut self, name: &str) -> Counter {
+        let index = self.add_metric(name, MetricKind::Counter);
+        let count = Rc::new(PendingCount { index, added: Cell::new(0) });
+        self.pending.push(Rc::<PendingCount>::clone(&count));
+        Counter(count)
+    }
+
+    /// Declares a gauge.
+    pub fn gauge(&mut self, name: &str) -> Gauge {
+        let index = self.add_metric(name, MetricKind::Gauge);
+        let gauge = Rc::new(PendingGauge { index, value: Cell::new(None) });
+        self.pending.push(Rc::<PendingGauge>::clone(&gauge));
+        Gauge(gauge)
+    }
+
+    fn add_metric(&mut self, name: &str, kind: MetricKind) -> u32 {
+        self.description.metrics.push(Metric { name: name.to_owned(), kind });
+        self.description.metrics.len() as u32 - 1
+    }
+
+    /// Time, randomness and the log, for a field of the operator.
+    pub fn context(&mut self) -> Context {
+        Context::new(&self.call)
+    }
+}
+
+/// The job file's `config` table. A setting that the operator never asks for refuses the job.
+impl<O> Setup<O> {
+    /// A setting as it stands in the job file.
+    pub fn config(&mut self, name: &str) -> Option<&str> {
+        self.settings.get(name)
+    }
+
+    /// A setting of any type that can be parsed, or `default` if the job file does not have it.
+    pub fn config_or<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: T) -> T {
+        self.settings.parse(name).unwrap_or(default)
+    }
+
+    /// A setting that the job file must have. The type's default stands in for it only until the job is refused.
+    pub fn config_required<T: FromStr<Err: fmt::Display> + Default>(&mut self, name: &str) -> T {
+        if self.settings.get(name).is_none() {
+            self.refuse(format_args!("setting `{name}` is missing"));
+        }
+        self.settings.parse(name).unwrap_or_default()
+    }
+
+    /// A duration like `250ms`, `10s`, `5m`, `24h` or `1h30m`, or `default` if the job file does not have it.
+    pub fn config_duration(&mut self, name: &str, default: Duration) -> Duration {
+        self.settings.duration(name).unwrap_or(default)
+    }
+
+    /// Refuses the job, with the reason.
+    pub fn refuse(&mut self, reason: impl fmt::Display) {
+        self.settings.refuse(reason.to_string());
+    }
+}

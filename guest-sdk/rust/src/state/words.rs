@@ -1,0 +1,129 @@
+//! The window of a state whose values are numbers: words, used as they come.
+
+use std::cell::{Cell, RefCell};
+
+use super::{Identity, bit, bitmap_len};
+use crate::bindings::Window;
+use crate::call::Call;
+use crate::codec::Layout;
+use crate::column::{from_words, into_words};
+use crate::host::Host;
+
+pub(super) struct WordWindow {
+    layout: Layout,
+    loaded: Cell<bool>,
+    rows: RefCell<Rows>,
+}
+
+#[derive(Default)]
+struct Rows {
+    words: Vec<u64>,
+    present: Vec<u64>,
+    dirty: Vec<u64>,
+}
+
+impl WordWindow {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self { layout, loaded: Cell::new(false), rows: RefCell::default() }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, call: &Call, of: &Identity) -> Option<u64> {
+        self.open(call, of);
+        let rows = self.rows.borrow();
+        let slot = call.slot.get() as usize;
+        match rows.words.get(slot) {
+            Some(&word) => bit(&rows.present, slot).then_some(word),
+            None => {
+                call.no_key("state", &of.name);
+                None
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn set(&self, call: &Call, of: &Identity, word: u64) {
+        self.change(call, of, Some(word));
+    }
+
+    pub(super) fn clear(&self, call: &Call, of: &Identity) {
+        self.change(call, of, None);
+    }
+
+    #[inline(always)]
+    fn change(&self, call: &Call, of: &Identity, word: Option<u64>) {
+        self.open(call, of);
+        let Rows { words, present, dirty } = &mut *self.rows.borrow_mut();
+        let slot = call.slot.get() as usize;
+        let (at, mask) = (slot / 64, 1 << (slot % 64));
+        match (words.get_mut(slot), present.get_mut(at), dirty.get_mut(at)) {
+            (Some(row), Some(present), Some(dirty)) => {
+                *dirty |= mask;
+                match word {
+                    Some(word) => {
+                        *row = word;
+                        *present |= mask;
+                    }
+                    None => *present &= !mask,
+                }
+            }
+            _ => call.no_key("state", &of.name),
+        }
+    }
+
+    #[inline(always)]
+    fn open(&self, call: &Call, of: &Identity) {
+        if !self.loaded.get() {
+            self.load(call, of);
+        }
+    }
+
+    #[cold]
+    fn load(&self, call: &Call, of: &Identity) {
+        let slots = call.slots.get() as usize;
+        if slots == 0 {
+            return;
+        }
+        let Window { present, values } = call.host.load(of.index);
+        let rows = &mut *self.rows.borrow_mut();
+        rows.words = into_words(values);
+        rows.present = present;
+        rows.present.resize(bitmap_len(slots), 0);
+        rows.dirty.clear();
+        rows.dirty.resize(bitmap_len(slots), 0);
+        self.loaded.set(true);
+    }
+
+    pub(super) fn send(&self, index: u32, host: &dyn Host) {
+        if !self.loaded.get() {
+            return;
+        }
+        let rows = &mut *self.rows.borrow_mut();
+        let (mut stored, mut removed) = (Vec::new(), Vec::new());
+        for (at, (&dirty, &present)) in rows.dirty.iter().zip(&rows.present).enumerate() {
+            let mut left = dirty;
+            while left != 0 {
+                let lowest = left.trailing_zeros();
+                left &= left - 1;
+                let slot = at as u32 * 64 + lowest;
+                if present >> lowest & 1 == 1 { stored.push(slot) } else { removed.push(slot) }
+            }
+        }
+        if !stored.is_empty() {
+            let words = if stored.len() == rows.words.len() {
+                std::mem::take(&mut rows.words)
+            } else {
+                stored.iter().map(|&slot| rows.words[slot as usize]).collect()
+            };
+            host.store(index, &stored, &from_words(self.layout, words));
+        }
+        if !removed.is_empty() {
+            host.remove(index, &removed);
+        }
+    }
+
+    pub(super) fn discard(&self) {
+        self.loaded.set(false);
+        *self.rows.borrow_mut() = Rows::default();
+    }
+}

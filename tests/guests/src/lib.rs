@@ -1,0 +1,59 @@
+//! Operators for the host's tests, in one component: some misbehave, the others use everything there is.
+//!
+//! | operator | inputs | what it does |
+//! |---|---|---|
+//! | `mishap` | `numbers` (u64 → i64) | a running sum, until a number tells it to trap, spin, hog memory, … |
+//! | `raw` | `acts` (u64 → text) | breaks the contract by hand, as each row's text says |
+//! | `sum` | `numbers` (u64 → i64) | a running sum; `native` operators of the benchmarks do the same |
+//! | `global` | `numbers` (u64 → i64) | counts in a global, which no checkpoint knows |
+//! | `alarms` | `alarms` (text → msgpack) | sets and deletes timers of both clocks, says which fired |
+//! | `junction` | `left` (text → i64), `right` (text → text), `loose` (no key, JSON) | three inputs, three outputs |
+//! | `huge` | `sizes` (u64 → u64) | a state and an output of as many bytes as told |
+//! | `chatter` | `lines` (no key, text) | logs each line, counts it, rejects empty ones; says what time it is |
+
+mod mishap;
+mod raw;
+mod workers;
+
+use statehouse::bindings::{Batch, Description, Failure, Guest, TimerBatch};
+use statehouse::component::{self, Exported};
+
+const OPERATORS: &[Exported] = &[
+    Exported::of::<mishap::Mishap>(),
+    Exported::of::<workers::Sum>(),
+    Exported::of::<workers::Global>(),
+    Exported::of::<workers::Alarms>(),
+    Exported::of::<workers::Junction>(),
+    Exported::of::<workers::Huge>(),
+    Exported::of::<workers::Chatter>(),
+];
+
+/// What `export!` makes, and beside it the one operator that goes without the SDK.
+struct Component;
+
+impl Guest for Component {
+    fn describe() -> Vec<Description> {
+        let mut operators = component::describe(OPERATORS, env!("CARGO_PKG_VERSION"));
+        operators.push(raw::describe());
+        operators
+    }
+
+    fn open(operator: String, settings: Vec<(String, String)>) -> Result<(), String> {
+        if operator == raw::NAME {
+            raw::open();
+            return Ok(());
+        }
+        component::open(OPERATORS, &operator, &settings)
+    }
+
+    fn process(batch: Batch) -> Result<(), Failure> {
+        if raw::is_open() { raw::process(batch) } else { component::process(batch) }
+    }
+
+    fn on_timers(timers: TimerBatch) -> Result<(), Failure> {
+        component::on_timers(timers)
+    }
+}
+
+#[cfg(target_family = "wasm")]
+statehouse::bindings::export_component!(Component with_types_in statehouse::bindings);
