@@ -1,0 +1,72 @@
+//! The operators that `statehouse bench` measures, in one component.
+//!
+//! | operator | what a batch costs |
+//! |---|---|
+//! | `sum` | a running sum a key, as a user of the SDK writes it |
+//! | `columns` | columns in, nothing else |
+//! | `echo` | columns in, columns out |
+//! | `window` | columns in, one window of numbers loaded and stored |
+//! | `singles` | columns in, one number read and written for each record by itself |
+//!
+//! All take keyed numbers (u64 → i64). The last four are written below the SDK, to measure the contract alone.
+
+mod raw;
+
+use statehouse::bindings::{Batch, Description, Failure, Guest, TimerBatch};
+use statehouse::component::{self, Exported};
+use statehouse::prelude::*;
+
+struct Sum {
+    sum: ValueState<i64>,
+    sums: KeyedOutput<u64, i64>,
+}
+
+impl Operator for Sum {
+    const NAME: &str = "sum";
+
+    fn new(setup: &mut Setup<Self>) -> Self {
+        setup.keyed_input("numbers", Self::on_number);
+        Sum { sum: setup.value("sum"), sums: setup.keyed_output("sums") }
+    }
+}
+
+impl Sum {
+    fn on_number(&mut self, number: Record<u64, i64>) -> Result<()> {
+        let sum = self.sum.get_or_default() + number.value;
+        self.sum.set(sum);
+        self.sums.emit(&number.key, &sum)
+    }
+}
+
+const OPERATORS: &[Exported] = &[Exported::of::<Sum>()];
+
+struct Component;
+
+impl Guest for Component {
+    fn describe() -> Vec<Description> {
+        let mut operators = component::describe(OPERATORS, env!("CARGO_PKG_VERSION"));
+        operators.extend(raw::MODES.map(raw::describe));
+        operators
+    }
+
+    fn open(operator: String, settings: Vec<(String, String)>) -> Result<(), String> {
+        if raw::open(&operator) {
+            return Ok(());
+        }
+        component::open(OPERATORS, &operator, &settings)
+    }
+
+    fn process(batch: Batch) -> Result<(), Failure> {
+        match raw::mode() {
+            Some(mode) => raw::process(mode, batch),
+            None => component::process(batch),
+        }
+    }
+
+    fn on_timers(timers: TimerBatch) -> Result<(), Failure> {
+        component::on_timers(timers)
+    }
+}
+
+#[cfg(target_family = "wasm")]
+statehouse::bindings::export_component!(Component with_types_in statehouse::bindings);
