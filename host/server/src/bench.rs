@@ -1,0 +1,26 @@
+//! Benchmarks that anyone can run from the binary. Each prints its own baseline, measured in the same run.
+
+pub mod bare;
+pub mod boundary;
+pub mod guest;
+pub mod machine;
+pub mod native;
+pub mod sum;
+
+/// The middle one of several measurements; of an even number the lower of the two.
+pub(crate) fn median(mut measurements: Vec<f64>) -> f64 {
+    measurements.sort_by(f64::total_cmp);
+    measurements.get(measurements.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_one_of_the_measurements() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0]), 1.0);
+        assert!(median(vec![]).is_nan());
+    }
+}

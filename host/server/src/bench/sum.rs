@@ -1,0 +1,274 @@
+//! The keyed running sum, end to end: a generator, an operator with one number of state a key, and a sink that drops.
+//! The whole engine takes part: channels, key groups, barriers, checkpoints to a directory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use serde::Serialize;
+use statehouse_checkpoint::{CheckpointStore, Durability};
+use statehouse_connectors::settings::GeneratorSettings;
+use statehouse_connectors::{DiscardFactory, GeneratorFactory};
+use statehouse_engine::{
+    CheckpointRecord, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, Node, NodeKind,
+    OperatorFactory, SystemClock, assemble, threads,
+};
+use statehouse_operator::{Description, Operator};
+use statehouse_state::{Backend, HeapBackend, KeyGroups};
+use statehouse_wasm::{Component, Limits, WasmOperator};
+
+use super::machine::{Stopwatch, peak_memory_bytes, reset_peak_memory};
+use super::native::{Native, Work};
+use super::{bare, median};
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct SumSettings {
+    /// Distinct keys, uniformly drawn.
+    pub keys: u64,
+    /// Records of one run.
+    pub records: u64,
+    /// Tasks of the source, the operator and the sink each; also the processors that the process is kept on.
+    pub parallelism: u32,
+    /// Time between checkpoints; none: off.
+    pub checkpoint_interval: Option<Duration>,
+    /// Runs of each kind; medians count.
+    pub repetitions: usize,
+}
+
+/// Which operator runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A component.
+    Wasm,
+    /// The same in native Rust.
+    Native,
+}
+
+/// Checkpoints of the runs that were measured.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CheckpointFigures {
+    /// How many.
+    pub count: usize,
+    /// From trigger to manifest, median.
+    pub duration_ms_median: u64,
+    /// The same, longest.
+    pub duration_ms_max: u64,
+    /// Bytes written for one, median.
+    pub written_bytes_median: u64,
+}
+
+/// What was measured. Rates are medians, of records a second and processor.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct SumFigures {
+    pub benchmark: &'static str,
+    pub backend: &'static str,
+    pub operator: Kind,
+    pub keys: u64,
+    pub records: u64,
+    pub parallelism: u32,
+    pub processors: usize,
+    pub checkpoint_interval_ms: Option<u64>,
+    pub repetitions: usize,
+    /// Of the operator that was asked for.
+    pub records_per_second_per_core: f64,
+    pub wasm_records_per_second_per_core: Option<f64>,
+    pub native_records_per_second_per_core: f64,
+    /// The same records into a bare table, by one thread.
+    pub bare_loop_records_per_second: f64,
+    /// Time of the component's job over time of the native operator's.
+    pub wasm_time_over_native: Option<f64>,
+    /// Of the operator that was asked for.
+    pub checkpoints: CheckpointFigures,
+    /// Of the first run of the operator that was asked for.
+    pub peak_memory_bytes: u64,
+}
+
+/// Runs the wasm operator (if there is a component), the native one and the bare loop in turn.
+///
+/// # Errors
+/// If a job fails.
+pub fn run(
+    settings: &SumSettings,
+    component: Option<&Component>,
+    directory: &Path,
+    processors: usize,
+) -> Result<SumFigures, String> {
+    let operator = if component.is_some() { Kind::Wasm } else { Kind::Native };
+    let (mut wasm, mut native, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+    let mut checkpoints = Vec::new();
+    reset_peak_memory();
+    let mut peak = None;
+    for _ in 0..settings.repetitions.max(1) {
+        if component.is_some() {
+            let (seconds, records) = job(settings, component, directory)?;
+            wasm.push(seconds);
+            checkpoints.extend(records);
+            peak.get_or_insert_with(peak_memory_bytes);
+        }
+        let (seconds, records) = job(settings, None, directory)?;
+        native.push(seconds);
+        if operator == Kind::Native {
+            checkpoints.extend(records);
+            peak.get_or_insert_with(peak_memory_bytes);
+        }
+        plain.push(bare::run(&generator(settings)?, settings.keys).1);
+    }
+    let records = settings.records as f64;
+    let per_core = |seconds: Vec<f64>| records / median(seconds) / processors as f64;
+    let ratio = component.map(|_| median(wasm.clone()) / median(native.clone()));
+    let native = per_core(native);
+    let wasm = component.map(|_| per_core(wasm));
+    Ok(SumFigures {
+        benchmark: "sum",
+        backend: "heap",
+        operator,
+        keys: settings.keys,
+        records: settings.records,
+        parallelism: settings.parallelism,
+        processors,
+        checkpoint_interval_ms: settings.checkpoint_interval.map(|every| every.as_millis() as u64),
+        repetitions: settings.repetitions,
+        records_per_second_per_core: wasm.unwrap_or(native),
+        wasm_records_per_second_per_core: wasm,
+        native_records_per_second_per_core: native,
+        bare_loop_records_per_second: records / median(plain),
+        wasm_time_over_native: ratio,
+        checkpoints: figures(&checkpoints),
+        peak_memory_bytes: peak.unwrap_or(0),
+    })
+}
+
+fn figures(checkpoints: &[CheckpointRecord]) -> CheckpointFigures {
+    let middle = |mut figures: Vec<u64>| {
+        figures.sort_unstable();
+        figures.get(figures.len() / 2).copied().unwrap_or(0)
+    };
+    let durations: Vec<u64> = checkpoints.iter().map(|record| record.duration_ms).collect();
+    CheckpointFigures {
+        count: checkpoints.len(),
+        duration_ms_max: durations.iter().copied().max().unwrap_or(0),
+        duration_ms_median: middle(durations),
+        written_bytes_median: middle(checkpoints.iter().map(|r| r.written_bytes).collect()),
+    }
+}
+
+fn generator(settings: &SumSettings) -> Result<GeneratorFactory, String> {
+    let generator = GeneratorSettings {
+        keys: settings.keys,
+        records: Some(settings.records),
+        ..GeneratorSettings::default()
+    };
+    GeneratorFactory::new(generator).map_err(|error| error.to_string())
+}
+
+/// One run of the job: its seconds from start to end, and its checkpoints.
+fn job(
+    settings: &SumSettings,
+    component: Option<&Component>,
+    directory: &Path,
+) -> Result<(f64, Vec<CheckpointRecord>), String> {
+    let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let factory: Arc<dyn OperatorFactory> = match component {
+        Some(component) => Arc::new(WasmSum::new(component)?),
+        None => Arc::new(NativeSum(super::native::description(Work::Sum))),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let checkpoints = match settings.checkpoint_interval {
+        None => None,
+        Some(_) => {
+            let _ = std::fs::remove_dir_all(directory);
+            std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+            let store = CheckpointStore::open_directory(directory, Durability::Power);
+            let store = store.map_err(|error| failed(&error))?;
+            let lease = block_on(store.claim()).map_err(|error| failed(&error))?;
+            Some(Checkpoints { store, lease })
+        }
+    };
+    let plan = JobPlan {
+        graph: graph(settings, factory)?,
+        settings: CheckpointSettings {
+            interval: settings.checkpoint_interval,
+            ..CheckpointSettings::default()
+        },
+        checkpoints,
+        restore: None,
+        clock: Arc::clone(&clock),
+        backend: Arc::new(|description: &Description, groups, range| {
+            let layout = description.state_key().expect("the operator is keyed").layout;
+            let heap =
+                HeapBackend::new(layout, &description.states, &description.timers, groups, range)?;
+            Ok(Box::new(heap) as Box<dyn Backend>)
+        }),
+        seed: 0,
+    };
+    let assembled = assemble(plan).map_err(|error| failed(&error))?;
+    let handle = assembled.handle.clone();
+    let watch = Stopwatch::start();
+    threads::run(assembled, &clock).map_err(|error| failed(&error))?;
+    Ok((watch.seconds(), handle.checkpoints()))
+}
+
+fn graph(settings: &SumSettings, factory: Arc<dyn OperatorFactory>) -> Result<Graph, String> {
+    let parallelism = settings.parallelism;
+    let source = NodeKind::Source(Arc::new(generator(settings)?));
+    let inputs = BTreeMap::from([("numbers".to_owned(), vec!["numbers".to_owned()])]);
+    let sum = NodeKind::Operator { factory, inputs };
+    let sink = NodeKind::Sink {
+        factory: Arc::new(DiscardFactory::new()),
+        inputs: vec!["sum.sums".to_owned()],
+    };
+    let nodes = [("numbers", source), ("sum", sum), ("discard", sink)];
+    let nodes = nodes.map(|(id, kind)| Node::new(id, kind).with_parallelism(parallelism));
+    Graph::check("bench-sum", KeyGroups::DEFAULT, nodes.into()).map_err(|error| error.to_string())
+}
+
+#[derive(Debug)]
+struct NativeSum(Description);
+
+impl OperatorFactory for NativeSum {
+    fn description(&self) -> &Description {
+        &self.0
+    }
+
+    fn component(&self) -> Option<String> {
+        None
+    }
+
+    fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {
+        Ok(Box::new(Native::new(Work::Sum)))
+    }
+}
+
+#[derive(Debug)]
+struct WasmSum {
+    component: Component,
+    description: Description,
+}
+
+impl WasmSum {
+    fn new(component: &Component) -> Result<Self, String> {
+        let description = component.operator("sum").map_err(|error| error.to_string())?.clone();
+        Ok(Self { component: component.clone(), description })
+    }
+}
+
+impl OperatorFactory for WasmSum {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn component(&self) -> Option<String> {
+        Some(self.component.digest())
+    }
+
+    fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {
+        let operator =
+            WasmOperator::open(&self.component, "sum", &BTreeMap::new(), Limits::default());
+        Ok(Box::new(operator.map_err(|error| error.to_string())?))
+    }
+}
