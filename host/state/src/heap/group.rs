@@ -22,8 +22,9 @@ use crate::snapshot::Segment;
 /// Increments may reach this size before they are compared with that of the full segment.
 const INCREMENTS_BYTES_MIN: usize = 4096;
 
-/// State and timers of one key group.
+/// State and timers of one key group. Aligned, so that a look-up reads one line of it.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Group {
     pub(super) table: Table,
     timers: GroupTimers,

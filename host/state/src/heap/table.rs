@@ -17,8 +17,17 @@ pub(super) const ABSENT: u32 = u32::MAX;
 /// The least capacity of a table that holds anything, in rows.
 const ROWS_MIN: usize = 8;
 
-/// The rows of one key group.
+/// What one comparison came to.
+pub(super) struct Step {
+    /// The key's row, or [`ABSENT`], or where to go on.
+    pub(super) row: u32,
+    /// Whether to go on.
+    pub(super) open: bool,
+}
+
+/// The rows of one key group. What every look-up needs comes first, to lie in one line.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Table {
     rows: Vec<u64>,
     capacity: u64,
@@ -59,6 +68,20 @@ impl Table {
             Some(row) => row[0] ^ row[layout.stride - 1],
             None => 0,
         }
+    }
+
+    /// Compares a numeric key with one row, without a branch on the outcome.
+    #[inline]
+    pub(super) fn step(&self, layout: &Layout, row: u32, key: u64) -> Step {
+        let at = row as usize * layout.stride;
+        let Some(words) = self.rows.get(at..at + 2) else {
+            return Step { row: ABSENT, open: false };
+        };
+        let occupied = words[1] & Mark::OCCUPIED != 0;
+        let found = occupied & (words[0] == key);
+        let next = if row + 1 == self.capacity as u32 { 0 } else { row + 1 };
+        let other = if occupied { next } else { ABSENT };
+        Step { row: if found { row } else { other }, open: occupied & !found }
     }
 
     /// The row of a numeric key.
