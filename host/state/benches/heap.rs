@@ -91,7 +91,7 @@ fn measure(keys: usize) -> Row {
         &mut || batches.iter().for_each(|batch| heap.add_batch(black_box(batch))),
         &mut || batches.iter().for_each(|batch| table.add_batch(black_box(batch))),
         &mut || {
-            for key in batches.iter().flat_map(|batch| black_box(batch)) {
+            for key in batches.iter().flat_map(black_box) {
                 *map.entry(*key).or_default() += 1;
             }
         },

@@ -16,8 +16,8 @@ use crate::writes::{StateWrites, WriteSet};
 /// Keys whose rows are read before any of them is looked at: few enough for the first-level cache.
 const STAGE: usize = 256;
 
-/// Rows that all keys are compared with side by side, before each goes on for itself.
-const ROUNDS: usize = 4;
+/// Buckets that all keys are compared with side by side, before each goes on for itself.
+const ROUNDS: usize = 2;
 
 /// Where a slot's key is.
 #[derive(Debug, Clone, Copy)]
@@ -227,8 +227,8 @@ impl Invocation {
     }
 }
 
-/// Compares numeric keys with their rows, and those that differ with the next rows, round after
-/// round. A loop for each key would guess wrong when to stop for every third of them, and wait.
+/// Compares numeric keys with their buckets, and those not found there with the next, round by
+/// round. A loop for each key would often guess wrong where in the bucket it is, and wait.
 fn find_words(places: &mut [Place], keys: &[u64], groups: &[Group], layout: &Layout) {
     let mut open: [u16; STAGE] = std::array::from_fn(|slot| slot as u16);
     let mut left = places.len();
