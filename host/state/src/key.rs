@@ -140,11 +140,16 @@ mod tests {
             for parallelism in [1, 2, 3, 5, 64, 128] {
                 for task in 0..parallelism {
                     for group in groups.range_of_task(task, parallelism).iter() {
-                        assert_eq!(groups.task_of(group, parallelism), task, "{count}/{parallelism}");
+                        assert_eq!(
+                            groups.task_of(group, parallelism),
+                            task,
+                            "{count}/{parallelism}"
+                        );
                     }
                 }
-                let owned: usize =
-                    (0..parallelism).map(|task| groups.range_of_task(task, parallelism).len()).sum();
+                let owned: usize = (0..parallelism)
+                    .map(|task| groups.range_of_task(task, parallelism).len())
+                    .sum();
                 assert_eq!(owned, count as usize);
             }
         }

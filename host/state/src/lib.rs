@@ -21,8 +21,8 @@ pub mod writes;
 pub use backend::{Backend, DueTimers};
 pub use column::{BytesColumn, Column};
 pub use declaration::{
-    KeyLayout, Merge, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration, TimerId, Ttl, TtlUpdate,
-    TtlVisibility, ValueLayout,
+    KeyLayout, Merge, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration, TimerId,
+    Ttl, TtlUpdate, TtlVisibility, ValueLayout,
 };
 pub use error::Error;
 pub use heap::HeapBackend;

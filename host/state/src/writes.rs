@@ -141,7 +141,8 @@ impl WriteSet {
                 for (write, &slot) in writes.slots.iter().enumerate() {
                     newest[slot as usize] = Some(write);
                 }
-                let mut merged = crate::BytesColumn::with_capacity(loaded.len(), loaded.arena().len());
+                let mut merged =
+                    crate::BytesColumn::with_capacity(loaded.len(), loaded.arena().len());
                 for (slot, write) in newest.into_iter().enumerate() {
                     merged.push(write.map_or_else(|| loaded.get(slot), |write| written.get(write)));
                 }

@@ -22,8 +22,9 @@ use crate::snapshot::Segment;
 /// Increments may reach this size before they are compared with that of the full segment.
 const INCREMENTS_BYTES_MIN: usize = 4096;
 
-/// State and timers of one key group.
+/// State and timers of one key group. Aligned, so that a look-up reads one line of it.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Group {
     pub(super) table: Table,
     timers: GroupTimers,
@@ -137,7 +138,7 @@ impl Group {
         if row != ABSENT {
             return (row, false);
         }
-        let full = !self.table.has_room();
+        let full = !self.table.has_room(layout);
         if full {
             self.rebuild(layout, version);
         }
@@ -154,6 +155,11 @@ impl Group {
         state: usize,
         value: Option<u64>,
     ) {
+        if let Some(value) = value
+            && self.table.overwrite(layout, version, row, state, value)
+        {
+            return;
+        }
         let mark = self.mark_for_write(layout, version, row, state);
         self.table.set_word(layout, row, state, value, mark);
     }
@@ -373,7 +379,7 @@ fn walk(
     let mut walked = Walked { rows: 0, done: false };
     loop {
         let row = match &part.rows {
-            Rows::All { next } => (*next < table.capacity()).then_some(*next),
+            Rows::All { next } => (*next < table.end()).then_some(*next),
             Rows::Changed { rows, next, .. } => rows.get(*next).copied(),
         };
         let Some(row) = row else {

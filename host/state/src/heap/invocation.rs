@@ -13,6 +13,12 @@ use crate::segment::Cell;
 use crate::window::Window;
 use crate::writes::{StateWrites, WriteSet};
 
+/// Keys whose rows are read before any of them is looked at: few enough for the first-level cache.
+const STAGE: usize = 256;
+
+/// Buckets that all keys are compared with side by side, before each goes on for itself.
+const ROUNDS: usize = 2;
+
 /// Where a slot's key is.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -87,28 +93,30 @@ impl Invocation {
         Ok(())
     }
 
-    /// Finds the rows of all keys: first where they should be, then touching all of those, then
-    /// comparing.
+    /// Finds the rows of all keys.
     fn resolve(&mut self, groups: &[Group], layout: &Layout) {
         for (place, &hash) in self.places.iter_mut().zip(&self.hashes) {
             place.row = groups[place.group as usize].table.home(hash);
         }
         let touch = |place: &Place| groups[place.group as usize].table.touch(layout, place.row);
-        black_box(self.places.iter().fold(0, |sum, place| sum ^ touch(place)));
-        match &self.keys {
-            Column::Words(keys) => {
-                for (place, &key) in self.places.iter_mut().zip(keys) {
-                    let table = &groups[place.group as usize].table;
-                    place.row = table.find_word(layout, place.row, key);
+        let mut slot = 0;
+        while slot < self.places.len() {
+            let end = self.places.len().min(slot + STAGE);
+            black_box(self.places[slot..end].iter().fold(0, |sum, place| sum ^ touch(place)));
+            match &self.keys {
+                Column::Words(keys) => {
+                    let (places, keys) = (&mut self.places[slot..end], &keys[slot..end]);
+                    find_words(places, keys, groups, layout);
+                }
+                Column::Bytes(keys) => {
+                    for (slot, place) in (slot..end).zip(&mut self.places[slot..end]) {
+                        let table = &groups[place.group as usize].table;
+                        let (hash, key) = (self.hashes[slot], keys.get(slot));
+                        place.row = table.find_bytes(layout, place.row, hash, key);
+                    }
                 }
             }
-            Column::Bytes(keys) => {
-                for (slot, place) in self.places.iter_mut().enumerate() {
-                    let table = &groups[place.group as usize].table;
-                    let (hash, key) = (self.hashes[slot], keys.get(slot));
-                    place.row = table.find_bytes(layout, place.row, hash, key);
-                }
-            }
+            slot = end;
         }
         self.absent = self.places.iter().filter(|place| place.row == ABSENT).count();
     }
@@ -216,6 +224,31 @@ impl Invocation {
             }
         }
         moved
+    }
+}
+
+/// Compares numeric keys with their buckets, and those not found there with the next, round by
+/// round. A loop for each key would often guess wrong where in the bucket it is, and wait.
+fn find_words(places: &mut [Place], keys: &[u64], groups: &[Group], layout: &Layout) {
+    let mut open: [u16; STAGE] = std::array::from_fn(|slot| slot as u16);
+    let mut left = places.len();
+    for _ in 0..ROUNDS {
+        let mut passed = 0;
+        for index in 0..left {
+            let slot = open[index];
+            let place = &mut places[usize::from(slot)];
+            let table = &groups[place.group as usize].table;
+            let step = table.step(layout, place.row, keys[usize::from(slot)]);
+            place.row = step.row;
+            open[passed] = slot;
+            passed += usize::from(step.open);
+        }
+        left = passed;
+    }
+    for &slot in &open[..left] {
+        let place = &mut places[usize::from(slot)];
+        let table = &groups[place.group as usize].table;
+        place.row = table.find_word(layout, place.row, keys[usize::from(slot)]);
     }
 }
 

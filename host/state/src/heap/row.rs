@@ -1,35 +1,78 @@
-//! How a row of a table is laid out, and the mark of each value in it.
+//! How the rows of a table are laid out in buckets, and the mark of each value in them.
 //!
-//! A row is some words in a table's one flat buffer: the key, the marks (two a word), and a word
-//! for each state. A numeric key or value is its word; of bytes, the word is a number in a slab,
-//! and for a key also a tag of its hash in the upper half, so that other keys are told apart
-//! without looking at their bytes.
+//! A bucket is one or more cache lines for two to four rows: their keys, then their values state by
+//! state, then their marks, two a word. Rows of one numeric state are three to a line, so that a
+//! look-up reads one line: the keys that it compares, the value and its mark. A numeric key or
+//! value is its word; of bytes, the word is a number in a slab, and for a key also a tag of its
+//! hash in the upper half, so that other keys are told apart without looking at their bytes.
+//!
+//! A row is named by its bucket, times four, plus its place in it.
 
 use crate::declaration::{KeyLayout, StateDeclaration};
 
-/// Where things are in a row.
+/// Words in a cache line.
+pub(super) const LINE: usize = 8;
+
+/// Where things are in a bucket.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Whether keys are words.
     pub(super) key_words: bool,
     /// For each state, whether its values are words.
     pub(super) states: Vec<bool>,
-    /// Words in a row.
-    pub(super) stride: usize,
-    /// The first value's word.
-    pub(super) values: usize,
+    /// Rows in a bucket.
+    pub(super) slots: usize,
+    /// Lines in a bucket.
+    pub(super) lines: usize,
 }
 
 impl Layout {
     pub(super) fn new(key: KeyLayout, states: &[StateDeclaration]) -> Self {
-        let values = 1 + states.len().div_ceil(2);
+        // As many as fill a line, or the least of lines, with the least left over.
+        let slots = match states.len() {
+            0 | 1 => 3,
+            2 => 2,
+            _ => 4,
+        };
+        let words = slots * (1 + states.len()) + (slots * states.len()).div_ceil(2);
         Self {
             key_words: key.is_words(),
             states: states.iter().map(|state| state.value.is_words()).collect(),
-            stride: values + states.len(),
-            values,
+            slots,
+            lines: words.div_ceil(LINE),
         }
     }
+
+    /// The word of a row's key.
+    #[inline]
+    pub(super) fn key(&self, row: u32) -> usize {
+        self.bucket(row) + place(row)
+    }
+
+    /// The word of a row's value.
+    #[inline]
+    pub(super) fn value(&self, row: u32, state: usize) -> usize {
+        self.bucket(row) + self.slots * (1 + state) + place(row)
+    }
+
+    /// The word that holds a value's mark, and the number of the mark, whose lowest bit says which
+    /// half.
+    #[inline]
+    pub(super) fn mark(&self, row: u32, state: usize) -> (usize, usize) {
+        let number = self.slots * state + place(row);
+        (self.bucket(row) + self.slots * (1 + self.states.len()) + number / 2, number)
+    }
+
+    #[inline]
+    fn bucket(&self, row: u32) -> usize {
+        (row >> 2) as usize * self.lines * LINE
+    }
+}
+
+/// A row's place in its bucket.
+#[inline]
+pub(super) fn place(row: u32) -> usize {
+    (row & 3) as usize
 }
 
 /// What is known of one value: whether it is there, when it was last written, and whether it was
@@ -54,16 +97,22 @@ impl Mark {
         if version == Self::VERSION_MAX { 1 } else { version + 1 }
     }
 
-    /// Takes the mark of state `state` out of the word that holds it.
+    /// Takes a mark out of the word that holds it.
     #[inline]
-    pub(super) fn of(word: u64, state: usize) -> Self {
-        Self((word >> (state % 2 * 32)) as u32)
+    pub(super) fn of(word: u64, number: usize) -> Self {
+        Self((word >> (number % 2 * 32)) as u32)
+    }
+
+    /// Whether the row has a key, if this is the mark of its first state.
+    #[inline]
+    pub(super) fn occupied(self) -> bool {
+        u64::from(self.0) & Self::OCCUPIED != 0
     }
 
     /// Puts it back.
     #[inline]
-    pub(super) fn within(self, word: u64, state: usize) -> u64 {
-        let shift = state % 2 * 32;
+    pub(super) fn within(self, word: u64, number: usize) -> u64 {
+        let shift = number % 2 * 32;
         word & !(0xffff_ffff << shift) | u64::from(self.0) << shift
     }
 
@@ -82,6 +131,13 @@ impl Mark {
     #[inline]
     pub(super) fn version(self) -> u32 {
         self.0 >> Self::VERSION_SHIFT
+    }
+
+    /// Whether there is a value that was last written in that version.
+    #[inline]
+    pub(super) fn is_written(self, version: u32) -> bool {
+        let other_bits = Self::BASE | Self::OCCUPIED as u32;
+        self.0 & !other_bits == version << Self::VERSION_SHIFT | Self::PRESENT
     }
 
     /// The mark as of the first write in a version.

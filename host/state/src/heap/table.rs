@@ -1,12 +1,14 @@
-//! The table of one key group: open addressing over rows that hold key, marks and values together.
+//! The table of one key group: open addressing over buckets that hold keys, marks and values
+//! together.
 //!
-//! A look-up costs one cache miss, two where the row crosses a line. The row's place is the lower
-//! half of the hash scaled to the capacity, and the next free row after it if that one is taken, so
-//! growth by any factor moves rows from front to back. Rows are never taken out one by one: a row
-//! whose values were all removed keeps its key, is found by the next look-up, tells the next
-//! increment of the removals, and goes when the table is rebuilt.
+//! A key's bucket is the lower half of its hash scaled to the number of buckets, or the next one
+//! with room if that one is full; growth by any factor moves rows from front to back. Rows are
+//! never taken out one by one: a row whose values were all removed keeps its key, is found by the
+//! next look-up, tells the next increment of the removals, and goes when the table is rebuilt. So
+//! the rows of a bucket fill up from its first place, and a bucket whose last place is vacant ends
+//! a search.
 
-use super::row::{Layout, Mark};
+use super::row::{LINE, Layout, Mark, place};
 use super::slab::Slab;
 use crate::key::{hash_bytes, hash_word};
 use crate::segment::Cell;
@@ -14,14 +16,28 @@ use crate::segment::Cell;
 /// No row.
 pub(super) const ABSENT: u32 = u32::MAX;
 
-/// The least capacity of a table that holds anything, in rows.
-const ROWS_MIN: usize = 8;
+/// The fewest buckets of a table that holds anything.
+const BUCKETS_MIN: usize = 4;
 
-/// The rows of one key group.
+/// One cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Line([u64; LINE]);
+
+/// What one comparison came to.
+pub(super) struct Step {
+    /// The key's row, or [`ABSENT`], or where to go on.
+    pub(super) row: u32,
+    /// Whether to go on.
+    pub(super) open: bool,
+}
+
+/// The rows of one key group. What every look-up needs comes first, to lie in one line.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Table {
-    rows: Vec<u64>,
-    capacity: u64,
+    lines: Vec<Line>,
+    buckets: u64,
     /// Rows with a key.
     used: usize,
     /// Rows with a key and no value.
@@ -33,8 +49,9 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn capacity(&self) -> u32 {
-        self.capacity as u32
+    /// Every row is less than this, but not all that are less are rows.
+    pub(super) fn end(&self) -> u32 {
+        (self.buckets << 2) as u32
     }
 
     pub(super) fn values(&self) -> usize {
@@ -42,23 +59,66 @@ impl Table {
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        self.rows.capacity() * 8 + self.keys.allocated_bytes() + self.cells.allocated_bytes()
+        self.lines.capacity() * size_of::<Line>()
+            + self.keys.allocated_bytes()
+            + self.cells.allocated_bytes()
     }
 
-    /// Where the search for a key with this hash begins.
+    #[inline]
+    fn word_at(&self, at: usize) -> u64 {
+        self.lines[at / LINE].0[at % LINE]
+    }
+
+    #[inline]
+    fn word_at_mut(&mut self, at: usize) -> &mut u64 {
+        &mut self.lines[at / LINE].0[at % LINE]
+    }
+
+    /// The first row of the bucket where the search for a key with this hash begins.
     #[inline]
     pub(super) fn home(&self, hash: u64) -> u32 {
-        (((hash & 0xffff_ffff) * self.capacity) >> 32) as u32
+        ((((hash & 0xffff_ffff) * self.buckets) >> 32) << 2) as u32
     }
 
-    /// Reads a row's first and last word, so that a search that follows finds it in the cache.
+    /// The first row of the bucket after that of a row.
+    #[inline]
+    fn next(&self, row: u32) -> u32 {
+        let next = (row & !3) + 4;
+        if next == self.end() { 0 } else { next }
+    }
+
+    /// Reads the lines of a bucket, so that a search that follows finds them in the cache.
     #[inline]
     pub(super) fn touch(&self, layout: &Layout, row: u32) -> u64 {
-        let at = row as usize * layout.stride;
-        match self.rows.get(at..at + layout.stride) {
-            Some(row) => row[0] ^ row[layout.stride - 1],
-            None => 0,
+        if layout.lines == 1 {
+            return self.lines.get((row >> 2) as usize).map_or(0, |line| line.0[0]);
         }
+        let first = (row >> 2) as usize * layout.lines;
+        let lines = self.lines.get(first..first + layout.lines).unwrap_or_default();
+        lines.iter().fold(0, |sum, line| sum ^ line.0[0])
+    }
+
+    /// Compares a numeric key with a bucket, without a branch on the outcome.
+    #[inline]
+    pub(super) fn step(&self, layout: &Layout, row: u32, key: u64) -> Step {
+        if layout.slots != 3 {
+            return Step { row, open: true };
+        }
+        // Three keys, three values, three marks: one line.
+        let Some(Line([first, second, third, _, _, _, marks, last])) =
+            self.lines.get((row >> 2) as usize)
+        else {
+            return Step { row: ABSENT, open: false };
+        };
+        let occupied = |word: u64, number| Mark::of(word, number).occupied();
+        let full = occupied(*last, 0);
+        let found = u32::from((*first == key) & occupied(*marks, 0))
+            | u32::from((*second == key) & occupied(*marks, 1)) << 1
+            | u32::from((*third == key) & full) << 2;
+        // All ones, which is `ABSENT`, unless the search goes on.
+        let other = self.next(row) | u32::from(full).wrapping_sub(1);
+        let row = if found != 0 { row + found.trailing_zeros() } else { other };
+        Step { row, open: (found == 0) & full }
     }
 
     /// The row of a numeric key.
@@ -84,34 +144,31 @@ impl Table {
 
     #[inline]
     fn probe(&self, layout: &Layout, home: u32, is_key: impl Fn(u64) -> bool) -> u32 {
-        let stride = layout.stride;
-        let mut row = home as usize;
-        if self.rows.is_empty() {
+        if self.lines.is_empty() {
             return ABSENT;
         }
+        let mut bucket = home;
         loop {
-            let words = &self.rows[row * stride..row * stride + 2];
-            if words[1] & Mark::OCCUPIED == 0 {
-                return ABSENT;
+            for row in bucket..bucket + layout.slots as u32 {
+                if !self.is_occupied(layout, row) {
+                    return ABSENT;
+                }
+                if is_key(self.word_at(layout.key(row))) {
+                    return row;
+                }
             }
-            if is_key(words[0]) {
-                return row as u32;
-            }
-            row += 1;
-            if row == self.capacity as usize {
-                row = 0;
-            }
+            bucket = self.next(bucket);
         }
     }
 
-    /// Whether one more row fits. At most 5 of 8 rows are taken: the longest runs stay short.
-    pub(super) fn has_room(&self) -> bool {
-        (self.used + 1) * 8 <= self.capacity as usize * 5
+    /// Whether one more row fits. At most 7 of 10 are taken: few buckets are full.
+    pub(super) fn has_room(&self, layout: &Layout) -> bool {
+        (self.used + 1) * 10 <= self.buckets as usize * layout.slots * 7
     }
 
     /// Whether more of it is dead than a table should carry along.
     pub(super) fn is_sparse(&self) -> bool {
-        self.dead * 4 > self.capacity as usize && self.capacity as usize > ROWS_MIN
+        self.dead * 2 > self.buckets as usize && self.buckets as usize > BUCKETS_MIN
     }
 
     /// Adds a row, without values, for a key that has none. There must be room.
@@ -121,52 +178,72 @@ impl Table {
             Cell::Bytes(bytes) => tag(hash) << 32 | self.keys.insert(bytes),
         };
         let row = self.vacant(layout, self.home(hash));
-        let at = row * layout.stride;
-        self.rows[at] = word;
-        self.rows[at + 1] = Mark::OCCUPIED;
+        *self.word_at_mut(layout.key(row)) = word;
+        let (at, number) = layout.mark(row, 0);
+        *self.word_at_mut(at) |= Mark::OCCUPIED << (number % 2 * 32);
         self.used += 1;
         self.dead += 1;
-        row as u32
-    }
-
-    fn vacant(&self, layout: &Layout, home: u32) -> usize {
-        let mut row = home as usize;
-        while self.rows[row * layout.stride + 1] & Mark::OCCUPIED != 0 {
-            row += 1;
-            if row == self.capacity as usize {
-                row = 0;
-            }
-        }
         row
     }
 
+    fn vacant(&self, layout: &Layout, home: u32) -> u32 {
+        let mut bucket = home;
+        loop {
+            let mut rows = bucket..bucket + layout.slots as u32;
+            if let Some(row) = rows.find(|&row| !self.is_occupied(layout, row)) {
+                return row;
+            }
+            bucket = self.next(bucket);
+        }
+    }
+
+    #[inline]
     pub(super) fn is_occupied(&self, layout: &Layout, row: u32) -> bool {
-        self.rows[row as usize * layout.stride + 1] & Mark::OCCUPIED != 0
+        place(row) < layout.slots && self.mark(layout, row, 0).occupied()
     }
 
     #[inline]
     pub(super) fn mark(&self, layout: &Layout, row: u32, state: usize) -> Mark {
-        Mark::of(self.rows[row as usize * layout.stride + 1 + state / 2], state)
+        let (at, number) = layout.mark(row, state);
+        Mark::of(self.word_at(at), number)
     }
 
     #[inline]
     pub(super) fn set_mark(&mut self, layout: &Layout, row: u32, state: usize, mark: Mark) {
-        let word = &mut self.rows[row as usize * layout.stride + 1 + state / 2];
-        *word = mark.within(*word, state);
+        let (at, number) = layout.mark(row, state);
+        let word = self.word_at_mut(at);
+        *word = mark.within(*word, number);
     }
 
     /// A value's word, and whether there is a value; the word is zero if not.
     #[inline]
     pub(super) fn word(&self, layout: &Layout, row: u32, state: usize) -> (u64, bool) {
-        let at = row as usize * layout.stride;
-        let row = &self.rows[at..at + layout.stride];
-        (row[layout.values + state], Mark::of(row[1 + state / 2], state).present())
+        let mark = self.mark(layout, row, state);
+        (self.word_at(layout.value(row, state)), mark.present())
     }
 
     /// A value of bytes.
     pub(super) fn bytes(&self, layout: &Layout, row: u32, state: usize) -> Option<&[u8]> {
         let (word, present) = self.word(layout, row, state);
         present.then(|| self.cells.get(word))
+    }
+
+    /// Sets a numeric value that is there and was already written in this version, which changes
+    /// nothing but the value. Says whether that was so.
+    #[inline]
+    pub(super) fn overwrite(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        row: u32,
+        state: usize,
+        value: u64,
+    ) -> bool {
+        let fits = self.mark(layout, row, state).is_written(version);
+        if fits {
+            *self.word_at_mut(layout.value(row, state)) = value;
+        }
+        fits
     }
 
     /// Sets or removes a numeric value, under its new mark.
@@ -182,11 +259,8 @@ impl Table {
         if value.is_some() != mark.present() {
             self.count(layout, row, value.is_some());
         }
-        let at = row as usize * layout.stride;
-        let row = &mut self.rows[at..at + layout.stride];
-        row[layout.values + state] = value.unwrap_or(0);
-        let marks = &mut row[1 + state / 2];
-        *marks = mark.with_present(value.is_some()).within(*marks, state);
+        *self.word_at_mut(layout.value(row, state)) = value.unwrap_or(0);
+        self.set_mark(layout, row, state, mark.with_present(value.is_some()));
     }
 
     /// Sets or removes a value of bytes, under its new mark.
@@ -215,7 +289,7 @@ impl Table {
     }
 
     /// Counts a value that appears in a row or leaves it. The row still has its old marks.
-    #[inline]
+    #[inline(never)]
     fn count(&mut self, layout: &Layout, row: u32, appears: bool) {
         let present =
             (0..layout.states.len()).filter(|&state| self.mark(layout, row, state).present());
@@ -240,7 +314,7 @@ impl Table {
     }
 
     pub(super) fn key(&self, layout: &Layout, row: u32) -> Cell<'_> {
-        let word = self.rows[row as usize * layout.stride];
+        let word = self.word_at(layout.key(row));
         if layout.key_words {
             Cell::Word(word)
         } else {
@@ -257,16 +331,16 @@ impl Table {
         present.then(cell)
     }
 
-    /// Moves every row that has a value or is to be kept into a buffer of the right size, half
-    /// full. Returns where each old row went.
+    /// Moves every row that has a value or is to be kept into buckets half full. Returns where each
+    /// old row went.
     pub(super) fn rebuild(
         &mut self,
         layout: &Layout,
         keep: impl Fn(&Self, u32) -> bool,
     ) -> Vec<u32> {
-        let mut moved = vec![ABSENT; self.capacity as usize];
-        let mut kept = 0;
-        for row in 0..self.capacity() {
+        let mut moved = vec![ABSENT; self.end() as usize];
+        let mut kept = 0_usize;
+        for row in 0..self.end() {
             if !self.is_occupied(layout, row) {
                 continue;
             }
@@ -274,29 +348,39 @@ impl Table {
                 moved[row as usize] = 0;
                 kept += 1;
             } else if !layout.key_words {
-                let word = self.rows[row as usize * layout.stride];
+                let word = self.word_at(layout.key(row));
                 self.keys.remove(word & 0xffff_ffff);
             }
         }
-        let capacity = (kept * 2).max(ROWS_MIN);
-        assert!(capacity < ABSENT as usize, "a key group holds under 2^31 keys");
-        let old = std::mem::replace(&mut self.rows, vec![0; capacity * layout.stride]);
-        self.capacity = capacity as u64;
+        let buckets = (kept * 2).div_ceil(layout.slots).max(BUCKETS_MIN);
+        assert!(buckets < (ABSENT >> 2) as usize, "a key group holds under 2^30 keys");
+        let lines = vec![Line([0; LINE]); buckets * layout.lines];
+        let old = Self { lines: std::mem::replace(&mut self.lines, lines), ..Self::default() };
+        self.buckets = buckets as u64;
         self.used = kept;
         self.dead = 0;
         for (row, to) in moved.iter_mut().enumerate().filter(|(_, to)| **to != ABSENT) {
-            let words = &old[row * layout.stride..(row + 1) * layout.stride];
-            let hash = if layout.key_words {
-                hash_word(words[0])
-            } else {
-                hash_bytes(self.keys.get(words[0] & 0xffff_ffff))
-            };
-            let place = self.vacant(layout, self.home(hash));
-            self.rows[place * layout.stride..(place + 1) * layout.stride].copy_from_slice(words);
-            *to = place as u32;
+            *to = self.take_over(layout, &old, row as u32);
             self.dead += usize::from(!self.has_values(layout, *to));
         }
         moved
+    }
+
+    /// Copies a row of another table, whose slabs are already this one's.
+    fn take_over(&mut self, layout: &Layout, old: &Self, row: u32) -> u32 {
+        let key = old.word_at(layout.key(row));
+        let hash = if layout.key_words {
+            hash_word(key)
+        } else {
+            hash_bytes(self.keys.get(key & 0xffff_ffff))
+        };
+        let to = self.vacant(layout, self.home(hash));
+        *self.word_at_mut(layout.key(to)) = key;
+        for state in 0..layout.states.len() {
+            *self.word_at_mut(layout.value(to, state)) = old.word_at(layout.value(row, state));
+            self.set_mark(layout, to, state, old.mark(layout, row, state));
+        }
+        to
     }
 }
 

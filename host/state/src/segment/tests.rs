@@ -137,7 +137,9 @@ proptest! {
             0 | 1 => Record::Value {
                 state: StateId(u32::from(*kind)), key: of(key), value: Some(of(value)),
             },
-            2 | 3 => Record::Value { state: StateId(u32::from(kind % 2)), key: of(key), value: None },
+            2 | 3 => Record::Value {
+                state: StateId(u32::from(kind % 2)), key: of(key), value: None,
+            },
             _ => Record::Timer { timer: TimerId(0), key: of(key), time: *time, set: *kind == 4 },
         }).collect();
         let bytes = write(&schema, &records);
