@@ -1,3 +1,5 @@
+//! Tests of operators in instances: windows, outputs, limits, and guests that misbehave.
+
 use std::time::Duration;
 
 use statehouse_operator::call::Moment;
