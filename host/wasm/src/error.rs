@@ -84,8 +84,8 @@ pub enum Error {
     },
     /// All instances that the engine has room for are in use.
     #[error(
-        "no instance is free: the engine has room for {instances}, and all are in use; raise the number of instances or \
-         lower the parallelism"
+        "no instance is free: the engine has room for {instances}, and all are in use; raise the number of \
+         instances or lower the parallelism"
     )]
     InstancesExhausted {
         /// How many the engine has room for.

@@ -5,13 +5,10 @@
 
 use statehouse_operator::{Codec, Description, KeyType, MetricKind, Port, ValueType};
 use statehouse_state::{
-    KeyLayout, StateDeclaration, StateKind, TimeDomain, TimerDeclaration, ValueLayout,
+    Backend, BytesColumn, Column, HeapBackend, KeyGroupRange, KeyGroups, KeyLayout,
+    StateDeclaration, StateKind, TimeDomain, TimerDeclaration, ValueLayout,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-
-mod table;
-
-pub(crate) use table::{Table, bytes};
 
 /// Where what is declared begins.
 const DATA: usize = 1024;
@@ -189,6 +186,23 @@ pub(crate) fn keyed(name: &str) -> Description {
         timers: vec![TimerDeclaration { name: "close".to_owned(), domain: TimeDomain::EventTime }],
         metrics: vec![],
     }
+}
+
+/// State for an operator whose keys are u64.
+pub(crate) fn heap(operator: &Description) -> Box<dyn Backend> {
+    let groups = KeyGroups::DEFAULT;
+    let (states, timers) = (&operator.states, &operator.timers);
+    let all = KeyGroupRange::all(groups);
+    Box::new(HeapBackend::new(KeyLayout::U64, states, timers, groups, all).unwrap())
+}
+
+/// A column of bytes.
+pub(crate) fn bytes(rows: &[&str]) -> Column {
+    let mut column = BytesColumn::default();
+    for row in rows {
+        column.push(row.as_bytes());
+    }
+    Column::Bytes(column)
 }
 
 /// A value state.

@@ -1,3 +1,5 @@
+//! Tests of the cache of compiled code: what is not loaded, and what happens then.
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 

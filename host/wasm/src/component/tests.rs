@@ -1,3 +1,5 @@
+//! Tests of loading and checking components.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,13 +1,15 @@
+//! Tests of operators in instances: windows, outputs, limits, and guests that misbehave.
+
 use std::time::Duration;
 
 use statehouse_operator::call::Moment;
 use statehouse_operator::{
     Batch, Codec, ErrorPolicy, InvokeError, Invoker, MetricDeclaration, MetricKind, ValueType,
 };
-use statehouse_state::{Backend, Column, StateId, TimeDomain, ValueLayout, Window};
+use statehouse_state::{Column, StateId, TimeDomain, ValueLayout, Window};
 
 use super::*;
-use crate::fixture::{EMIT, Guest, SUM, Table, bytes, keyed, state};
+use crate::fixture::{EMIT, Guest, SUM, bytes, heap, keyed, state};
 use crate::{WasmEngine, WasmSettings};
 
 fn engine() -> WasmEngine {
@@ -25,7 +27,9 @@ fn open(guest: &Guest) -> WasmOperator {
 }
 
 fn invoker(guest: &Guest, policy: ErrorPolicy) -> Invoker {
-    Invoker::new(Box::new(open(guest)), Some(Box::new(Table::default())), policy)
+    let operator = open(guest);
+    let backend = heap(operator.description());
+    Invoker::new(Box::new(operator), Some(backend), policy)
 }
 
 /// Rows of key and value, at times 0, 1, 2, …
@@ -375,13 +379,10 @@ fn a_refusal_names_its_row_and_keeps_the_instance() {
     invoker.process(0, &batch(&[(1, 0), (2, 0)]), Moment::default()).unwrap();
     assert_eq!(invoker.rejected(), 1);
     assert_eq!(totals(&mut invoker, &[1, 2]), [Some(2), None], "the second call took row 0 alone");
-    let error = Invoker::new(
-        Box::new(open(&Guest::new(keyed("op")).process(body))),
-        Some(Box::new(Table::default())),
-        ErrorPolicy::Fail,
-    )
-    .process(0, &batch(&[(1, 0), (2, 0)]), Moment::default())
-    .unwrap_err();
+    let guest = Guest::new(keyed("op")).process(body);
+    let rows = batch(&[(1, 0), (2, 0)]);
+    let strict = &mut self::invoker(&guest, ErrorPolicy::Fail);
+    let error = strict.process(0, &rows, Moment::default()).unwrap_err();
     assert!(error.to_string().contains("no!"), "{error}");
 }
 
@@ -425,7 +426,7 @@ fn an_instance_that_cannot_be_made_anew_is_the_hosts_failure() {
     let guest = misbehaving("unreachable");
     let component = Component::load(&engine, &guest.build(), &limits()).unwrap();
     let operator = WasmOperator::open(&component, "op", &BTreeMap::new(), limits()).unwrap();
-    let backend: Box<dyn Backend> = Box::new(Table::default());
+    let backend = heap(operator.description());
     let mut invoker = Invoker::new(Box::new(operator), Some(backend), ErrorPolicy::Skip);
     invoker.process(0, &batch(&[(1, 1)]), Moment::default()).unwrap();
     let taken = WasmOperator::open(&component, "op", &BTreeMap::new(), limits()).unwrap();
