@@ -1,0 +1,117 @@
+//! `kill -9` at random points: whatever the process was doing, the output is that of an undisturbed run.
+
+use std::process::Child;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::workplace::{Workplace, flights, root};
+
+/// Fewer kills than this prove little.
+const KILLS_MIN: u32 = 20;
+
+const SUM: &str = r#"
+[job]
+name = "killed"
+[checkpoint]
+dir = "checkpoints"
+interval = "15ms"
+[[source]]
+id = "numbers"
+connector = "generator"
+keys = 500
+records = 60000
+rate = 60000
+batch = 64
+[[operator]]
+id = "sum"
+component = "guests.wasm"
+input = "numbers"
+parallelism = 2
+[[sink]]
+id = "sums"
+connector = "jsonl"
+input = "sum.sums"
+path = "out"
+with-key = true
+"#;
+
+/// Waits that long, or until the process has ended by itself. Whether it is still there.
+fn wait(child: &mut Child, time: Duration) -> bool {
+    let (tx, rx) = std::sync::mpsc::sync_channel::<()>(1);
+    // Nothing is ever sent: the receiver is a clock that needs no polling of the wall.
+    let _ = rx.recv_timeout(time);
+    drop(tx);
+    child.try_wait().expect("the process can be waited for").is_none()
+}
+
+/// Runs the job again and again, killing it, until a run ends by itself. Returns the kills.
+fn run_with_kills(place: &Workplace, random: &mut StdRng, longest: u64, kills_max: u32) -> u32 {
+    let mut kills = 0;
+    while kills < kills_max {
+        let mut child = place.start(&["run", "job.toml", "--no-progress"]);
+        let patience = Duration::from_millis(random.random_range(5..longest));
+        if !wait(&mut child, patience) {
+            assert!(child.wait().unwrap().success(), "an undisturbed run succeeds");
+            return kills;
+        }
+        child.kill().expect("the process can be killed");
+        child.wait().expect("the process can be waited for");
+        kills += 1;
+    }
+    place.run(&["run", "job.toml"]).succeeded();
+    kills
+}
+
+#[test]
+fn a_running_sum_survives_kills_at_random_points() {
+    let undisturbed = Workplace::with_guests(SUM);
+    undisturbed.run(&["run", "job.toml"]).succeeded();
+    let expected = undisturbed.lines("out");
+    assert_eq!(expected.len(), 60_000);
+
+    let seed = rand::random();
+    println!("seed {seed}");
+    let place = Workplace::with_guests(SUM);
+    let mut random = StdRng::seed_from_u64(seed);
+    let kills = run_with_kills(&place, &mut random, 250, 40);
+    assert!(kills >= KILLS_MIN, "only {kills} kills; seed {seed}");
+    assert!(place.lines("out") == expected, "after {kills} kills the output differs; seed {seed}");
+    let checkpoints = place.run(&["checkpoint", "verify", "checkpoints", "--json"]).succeeded();
+    assert!(!checkpoints.stdout.is_empty());
+}
+
+#[test]
+fn the_flights_survive_kills_at_random_points() {
+    let set_up = || {
+        let place = Workplace::new();
+        let job = std::fs::read_to_string(root().join("examples/flights/job.toml")).unwrap();
+        // Many small epochs, so that kills meet every stage of a checkpoint.
+        let job = job.replace("interval = \"1s\"", "interval = \"10ms\"");
+        place.write("job.toml", job.as_bytes());
+        let data = "data/flights-2013-01.csv.gz";
+        place.write(data, &std::fs::read(root().join("examples/flights").join(data)).unwrap());
+        place.write("flights.wasm", flights());
+        place
+    };
+    let undisturbed = set_up();
+    undisturbed.run(&["run", "job.toml"]).succeeded();
+    let outputs = ["out/days", "out/alerts", "out/late"];
+    let expected = outputs.map(|output| undisturbed.lines(output));
+    assert!(expected[0].len() > 2_000, "{} rows", expected[0].len());
+
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut kills, mut jobs) = (0, 0);
+    while kills < KILLS_MIN {
+        let place = set_up();
+        kills += run_with_kills(&place, &mut random, 1200, KILLS_MIN);
+        jobs += 1;
+        for (output, expected) in outputs.iter().zip(&expected) {
+            assert!(place.lines(output) == *expected, "{output} differs; seed {seed}, job {jobs}");
+        }
+        assert!(jobs < 40, "the job is over too quickly to be killed: {kills} kills");
+    }
+}

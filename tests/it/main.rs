@@ -1,0 +1,12 @@
+//! The binary and real components, end to end: real files, a real store, processes that are really killed.
+
+mod bad_checkpoint;
+mod bad_component;
+mod bad_job;
+mod build;
+mod commands;
+mod examples;
+mod flights;
+mod kill;
+mod misbehaving;
+mod workplace;

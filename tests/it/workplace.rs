@@ -1,0 +1,176 @@
+//! A folder for one test, and the `statehouse` binary to run in it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The binary, built before the tests: `make integration` does both.
+pub(crate) fn binary() -> PathBuf {
+    let here = std::env::current_exe().expect("a running program has a path");
+    let binary = here.parent().and_then(Path::parent).expect("tests lie in deps/").join("statehouse");
+    assert!(binary.exists(), "{} is missing: build it by `make integration`", binary.display());
+    binary
+}
+
+/// The root of the source tree.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
+}
+
+/// A guest crate of the source tree, built once in a run of the tests.
+fn built(once: &'static OnceLock<Vec<u8>>, guest: &str) -> &'static [u8] {
+    once.get_or_init(|| {
+        let folder = TempDir::new().expect("a temporary folder");
+        let output = folder.path().join("guest.wasm");
+        let done = Command::new(binary())
+            .args(["build".as_ref(), root().join(guest).as_os_str(), "--output".as_ref()])
+            .arg(&output)
+            .output()
+            .expect("the binary starts");
+        assert!(done.status.success(), "{guest}: {}", String::from_utf8_lossy(&done.stderr));
+        fs::read(output).expect("the component was written")
+    })
+}
+
+/// The component with the operators of `tests/guests`.
+pub(crate) fn guests() -> &'static [u8] {
+    static ONCE: OnceLock<Vec<u8>> = OnceLock::new();
+    built(&ONCE, "tests/guests")
+}
+
+/// The component of `examples/flights`.
+pub(crate) fn flights() -> &'static [u8] {
+    static ONCE: OnceLock<Vec<u8>> = OnceLock::new();
+    built(&ONCE, "examples/flights")
+}
+
+/// The component of `examples/wordcount`.
+pub(crate) fn wordcount() -> &'static [u8] {
+    static ONCE: OnceLock<Vec<u8>> = OnceLock::new();
+    built(&ONCE, "examples/wordcount")
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Done {
+    /// Checks that the command failed and said all of this.
+    #[track_caller]
+    pub(crate) fn refused(&self, says: &[&str]) {
+        assert_eq!(self.code, Some(1), "{self:#?}");
+        for text in says {
+            assert!(self.stderr.contains(text), "it does not say {text:?}:\n{}", self.stderr);
+        }
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+    }
+
+    /// Checks that it succeeded.
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Its JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// A folder with jobs, components and data, and a cache of its own for compiled components.
+pub(crate) struct Workplace {
+    folder: TempDir,
+}
+
+impl Workplace {
+    pub(crate) fn new() -> Self {
+        Self { folder: TempDir::new().expect("a temporary folder") }
+    }
+
+    /// A place with this job file and the guests' component as `guests.wasm`.
+    pub(crate) fn with_guests(job: &str) -> Self {
+        let place = Self::new();
+        place.write("guests.wasm", guests());
+        place.write("job.toml", job.as_bytes());
+        place
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder")).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).current_dir(self.folder.path());
+        command.env("STATEHOUSE_CACHE", self.path("cache")).env("NO_COLOR", "1");
+        command.env_remove("STATEHOUSE_LOG").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Done {
+        let Output { status, stdout, stderr } =
+            self.command(arguments).output().expect("the binary starts");
+        let text = |bytes| String::from_utf8(bytes).expect("the binary writes UTF-8");
+        Done { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Starts a command and lets it run.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
+    }
+
+    /// Every file below a folder, with its bytes: to see that nothing was changed.
+    pub(crate) fn files(&self, folder: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.path(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => folders.push(path),
+                    path => {
+                        let bytes = fs::read(&path).unwrap();
+                        files.insert(path, bytes);
+                    }
+                }
+            }
+        }
+        files
+    }
+
+    /// The lines of all visible parts of an output folder, sorted.
+    pub(crate) fn lines(&self, folder: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (path, bytes) in self.files(folder) {
+            if !path.components().any(|part| part.as_os_str() == ".pending") {
+                lines.extend(String::from_utf8(bytes).unwrap().lines().map(str::to_owned));
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    /// The same as JSON.
+    pub(crate) fn rows(&self, folder: &str) -> Vec<Value> {
+        let parse = |line: &String| serde_json::from_str(line).unwrap();
+        self.lines(folder).iter().map(parse).collect()
+    }
+}
