@@ -1,4 +1,5 @@
-//! `parse`: from rows of text to flights, keyed by destination, at their scheduled departure in UTC.
+//! `parse`: from rows of text to flights, keyed by destination, at their scheduled departure in
+//! UTC.
 
 use serde::{Deserialize, Serialize};
 use statehouse::prelude::*;

@@ -1,4 +1,5 @@
-//! `stats`: each destination's day, as soon as the watermark has passed it, and again when it is corrected.
+//! `stats`: each destination's day, as soon as the watermark has passed it, and again when it is
+//! corrected.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use statehouse::prelude::*;
 use crate::parse::Flight;
 use crate::time::{DAY, day_text};
 
-/// One destination's day. Of several rows for the same day the one with the highest revision counts.
+/// One destination's day. Of several rows for the same day the one with the highest revision
+/// counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DayRow {
     pub dest: String,
@@ -24,7 +26,8 @@ pub struct DayRow {
     /// Minutes.
     pub arrival_delay_sum: i64,
     pub arrival_delay_mean: Option<f64>,
-    /// 95th percentile by nearest rank: the smallest delay that at least 95 % of the flights do not exceed.
+    /// 95th percentile by nearest rank: the smallest delay that at least 95 % of the flights do
+    /// not exceed.
     pub arrival_delay_p95: Option<i64>,
 }
 
@@ -102,8 +105,8 @@ impl Stats {
             day.delays.extend(flight.arrival_delay);
             day.changed = true;
         });
-        // For a day that is over, this one is due at once: that is how a late flight leads to a corrected row, one for
-        // all late flights that come together.
+        // For a day that is over, this one is due at once: that is how a late flight leads to a
+        // corrected row, one for all late flights that come together.
         self.end_of_day.set(end);
         self.end_of_lateness.set(last_call);
         Ok(())

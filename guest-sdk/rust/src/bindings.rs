@@ -1,4 +1,5 @@
-//! What `wit-bindgen` makes of the contract: types, imports, and the macro that exports a component.
+//! What `wit-bindgen` makes of the contract: types, imports, and the macro that exports a
+//! component.
 
 wit_bindgen::generate!({
     path: "../../wit",

@@ -1,6 +1,8 @@
-//! How Rust types become rows of a column: numbers as words, text and bytes as they are, the rest by serde.
+//! How Rust types become rows of a column: numbers as words, text and bytes as they are, the rest
+//! by serde.
 //!
-//! Which way a type goes is decided by its [`TypeId`], which the optimiser knows: no choice is left at run time.
+//! Which way a type goes is decided by its [`TypeId`], which the optimiser knows: no choice is left
+//! at run time.
 
 pub(crate) mod word;
 
@@ -61,8 +63,8 @@ impl Layout {
     }
 }
 
-/// A type that can be written into a column: every number, `bool`, [`String`], `Vec<u8>`, everything that serde can
-/// serialise, and [`Json`] of it.
+/// A type that can be written into a column: every number, `bool`, [`String`], `Vec<u8>`,
+/// everything that serde can serialise, and [`Json`] of it.
 pub trait Encode: 'static {
     #[doc(hidden)]
     fn layout() -> Layout;
@@ -96,7 +98,8 @@ pub trait Value: Encode + Decode {}
 
 impl<T: Encode + Decode> Value for T {}
 
-/// Travels as JSON instead of MessagePack: for sources and sinks, and for operators in other languages.
+/// Travels as JSON instead of MessagePack: for sources and sinks, and for operators in other
+/// languages.
 ///
 /// ```
 /// use statehouse::prelude::*;

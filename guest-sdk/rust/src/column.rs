@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use bytemuck::allocation::cast_vec;
+
 use crate::bindings::{BytesColumn, Column};
 use crate::codec::{Decode, Encode, Layout};
 use crate::error::{Error, Result};
@@ -90,8 +92,8 @@ impl ColumnWriter {
 /// Words as a column of a layout. The memory stays where it is.
 pub(crate) fn from_words(layout: Layout, words: Vec<u64>) -> Column {
     match layout {
-        Layout::S64 => Column::S64s(words.into_iter().map(|word| word as i64).collect()),
-        Layout::F64 => Column::F64s(words.into_iter().map(f64::from_bits).collect()),
+        Layout::S64 => Column::S64s(cast_vec(words)),
+        Layout::F64 => Column::F64s(cast_vec(words)),
         Layout::U64 | Layout::Bytes(_) => Column::U64s(words),
     }
 }
@@ -100,8 +102,8 @@ pub(crate) fn from_words(layout: Layout, words: Vec<u64>) -> Column {
 pub(crate) fn into_words(column: Column) -> Vec<u64> {
     match column {
         Column::U64s(words) => words,
-        Column::S64s(words) => words.into_iter().map(|word| word as u64).collect(),
-        Column::F64s(words) => words.into_iter().map(f64::to_bits).collect(),
+        Column::S64s(words) => cast_vec(words),
+        Column::F64s(words) => cast_vec(words),
         Column::Bytes(_) => Vec::new(),
     }
 }

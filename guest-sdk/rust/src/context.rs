@@ -19,7 +19,8 @@ impl Context {
         Self { call: Rc::clone(call) }
     }
 
-    /// The host's clock, in milliseconds since 1970-01-01T00:00:00Z. It does not move within a batch.
+    /// The host's clock, in milliseconds since 1970-01-01T00:00:00Z. It does not move within a
+    /// batch.
     pub fn processing_time(&self) -> i64 {
         once(&self.call.processing_time, || self.call.host.processing_time())
     }
@@ -29,7 +30,8 @@ impl Context {
         once(&self.call.watermark, || self.call.host.watermark())
     }
 
-    /// A random number, of a small generator (SplitMix64) that the host seeds for each batch. Not for secrets.
+    /// A random number, of a small generator (SplitMix64) that the host seeds for each batch. Not
+    /// for secrets.
     ///
     /// The same batch may see other numbers when it is handled again after a failure.
     pub fn random(&self) -> u64 {
@@ -41,8 +43,8 @@ impl Context {
         mixed ^ (mixed >> 31)
     }
 
-    /// Hands the record being handled to the job's policy for bad records, and keeps what was done for it so far.
-    /// To have that undone, return an [`Error`] instead.
+    /// Hands the record being handled to the job's policy for bad records, and keeps what was done
+    /// for it so far. To have that undone, return an [`Error`] instead.
     ///
     /// There is no record in a timer handler: calling this there refuses the timer's batch.
     pub fn reject(&self, reason: impl fmt::Display) {
@@ -90,7 +92,8 @@ fn once<T: Copy>(known: &Cell<Option<T>>, ask: impl FnOnce() -> T) -> T {
     })
 }
 
-/// A number that only grows, shown with the job's metrics. What a refused batch added is not counted.
+/// A number that only grows, shown with the job's metrics. What a refused batch added is not
+/// counted.
 pub struct Counter(pub(crate) Rc<PendingCount>);
 
 impl Counter {

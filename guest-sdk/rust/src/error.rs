@@ -7,7 +7,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operator refused a record. It goes to the log and into the dead-letter record.
 ///
-/// Every error type of other crates turns into it by `?`; [`bail!`](crate::bail) makes one from a sentence.
+/// Every error type of other crates turns into it by `?`; [`bail!`](crate::bail) makes one from a
+/// sentence.
 ///
 /// ```
 /// use statehouse::prelude::*;

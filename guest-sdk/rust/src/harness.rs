@@ -42,11 +42,13 @@ pub struct LogLine {
     pub line: String,
 }
 
-/// Runs one operator in a test: feeds it records, moves its clocks, and looks at its states and outputs.
+/// Runs one operator in a test: feeds it records, moves its clocks, and looks at its states and
+/// outputs.
 ///
-/// It keeps the host's contract: an invocation is a transaction, a refused record is taken out and its batch handed
-/// out again, timers are known by (timer, key, time) and fire in order, at most one a key in a batch.
-/// Names and types are checked against what the operator declares; a wrong one panics and says so.
+/// It keeps the host's contract: an invocation is a transaction, a refused record is taken out and
+/// its batch handed out again, timers are known by (timer, key, time) and fire in order, at most
+/// one a key in a batch. Names and types are checked against what the operator declares; a wrong
+/// one panics and says so.
 ///
 /// Rejected records that the test never looks at fail it when the harness is dropped.
 ///
@@ -88,7 +90,8 @@ pub struct TestHarness<O: Operator> {
 
 /// Making a harness.
 impl<O: Operator> TestHarness<O> {
-    /// A harness without any configuration. The operator is opened by the first record, or by `open`.
+    /// A harness without any configuration. The operator is opened by the first record, or by
+    /// `open`.
     #[expect(
         clippy::new_without_default,
         reason = "an operator's harness is no default of anything"
@@ -138,7 +141,8 @@ impl<O: Operator> TestHarness<O> {
 
 /// Records and time.
 impl<O: Operator> TestHarness<O> {
-    /// Hands the operator one record, in a batch of its own. The key is `()` for a port without keys.
+    /// Hands the operator one record, in a batch of its own. The key is `()` for a port without
+    /// keys.
     pub fn send(&mut self, port: &str, key: impl Encode, value: impl Encode, time: i64) {
         self.batch(port).push(key, value, time).send();
     }
@@ -156,7 +160,8 @@ impl<O: Operator> TestHarness<O> {
         self.fire(TimeDomain::EventTime, watermark);
     }
 
-    /// Moves the host's clock, which starts at 0, and fires the processing-time timers that are due.
+    /// Moves the host's clock, which starts at 0, and fires the processing-time timers that are
+    /// due.
     pub fn advance_processing_time(&mut self, now: i64) {
         let before = self.ledger.processing_time.replace(now);
         assert!(before <= now, "the clock never goes back: {before} to {now}");
@@ -244,7 +249,8 @@ impl<O: Operator> TestHarness<O> {
         rows.iter().map(|row| read_value(port, row)).collect()
     }
 
-    /// Takes the records that an output port got since the last look. `K` is `()` for a port without keys.
+    /// Takes the records that an output port got since the last look. `K` is `()` for a port
+    /// without keys.
     #[track_caller]
     pub fn take_records<K: Decode, V: Decode>(&mut self, port: &str) -> Vec<Record<K, V>> {
         let rows = self.take_rows::<V>(port);

@@ -1,5 +1,5 @@
-//! The host as the SDK sees it: calls that move a whole column. Implemented by the contract's imports, and by the
-//! test harness.
+//! The host as the SDK sees it: calls that move a whole column. Implemented by the contract's
+//! imports, and by the test harness.
 
 pub(crate) mod imports;
 

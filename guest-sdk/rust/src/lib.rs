@@ -1,9 +1,9 @@
 //! Write Statehouse stream operators in Rust.
 //!
-//! An operator is a struct whose fields are its states, outputs and timers, and whose methods take records one at a
-//! time. The SDK turns that into what the host wants: whole columns of records, and windows of state, so that nothing
-//! crosses the sandbox once a record. The host keeps the state, checkpoints it and may replace the operator's code
-//! without losing it.
+//! An operator is a struct whose fields are its states, outputs and timers, and whose methods take
+//! records one at a time. The SDK turns that into what the host wants: whole columns of records,
+//! and windows of state, so that nothing crosses the sandbox once a record. The host keeps the
+//! state, checkpoints it and may replace the operator's code without losing it.
 //!
 //! ```
 //! use statehouse::prelude::*;
@@ -43,9 +43,11 @@
 //! What a handler may rely on:
 //!
 //! - It sees the state and timers of its record's key, and of no other.
-//! - A batch is a transaction. When a handler returns an error, nothing of its batch has happened; the host hands the
-//!   batch out again without the record, which goes to the job's policy for bad records with the reason.
-//! - A panic is worse than an error: the instance is thrown away, and the host has to search for the record.
+//! - A batch is a transaction. When a handler returns an error, nothing of its batch has happened;
+//!   the host hands the batch out again without the record, which goes to the job's policy for bad
+//!   records with the reason.
+//! - A panic is worse than an error: the instance is thrown away, and the host has to search for
+//!   the record.
 //! - There are no files, no network, no clock and no randomness but those of [`Context`].
 
 #[doc(hidden)]
@@ -88,7 +90,8 @@ pub mod prelude {
 
 /// Makes the crate a component that holds these operators: `statehouse::export!(Split, Count);`
 ///
-/// On any target but Wasm it only checks that they are operators, so that the crate can be tested as usual.
+/// On any target but Wasm it only checks that they are operators, so that the crate can be tested
+/// as usual.
 #[macro_export]
 macro_rules! export {
     ($($operator:ty),+ $(,)?) => {
@@ -122,6 +125,9 @@ macro_rules! export {
                     $crate::component::on_timers(timers)
                 }
             }
+
+            // Uses it on every target: nothing of an operator is dead code because it is not Wasm.
+            const _: Component = Component;
 
             #[cfg(target_family = "wasm")]
             $crate::bindings::export_component!(Component with_types_in $crate::bindings);

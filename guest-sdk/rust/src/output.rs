@@ -17,7 +17,8 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// An output port for records without a key.
 ///
-/// Records leave in the order in which they were emitted, when the whole batch was handled without an error.
+/// Records leave in the order in which they were emitted, when the whole batch was handled without
+/// an error.
 pub struct Output<V> {
     port: Rc<Port>,
     call: Rc<Call>,

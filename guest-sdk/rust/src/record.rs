@@ -22,18 +22,19 @@ pub struct Fired<K> {
     pub time: i64,
 }
 
-/// A stream operator: its fields hold its states, outputs and timers, its handlers take records one at a time.
+/// A stream operator: its fields hold its states, outputs and timers, its handlers take records one
+/// at a time.
 ///
-/// Fields of other types are the instance's own: they are not checkpointed, not undone when a record is refused, and
-/// lost when the instance is replaced. Keep nothing in them that matters.
+/// Fields of other types are the instance's own: they are not checkpointed, not undone when a
+/// record is refused, and lost when the instance is replaced. Keep nothing in them that matters.
 pub trait Operator: Sized + 'static {
     /// The operator's name, unique within its component.
     const NAME: &'static str;
 
     /// Declares the ports, states, timers and metrics, and reads the configuration.
     ///
-    /// Called several times, the first time without any configuration, only to learn what is declared. So it must
-    /// declare the same each time.
+    /// Called several times, the first time without any configuration, only to learn what is
+    /// declared. So it must declare the same each time.
     fn new(setup: &mut crate::Setup<Self>) -> Self;
 }
 

@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(settings.get("b"), None);
         assert_eq!(
             settings.check().unwrap_err(),
-            "setting `a` is `x`: invalid digit found in string; there is no setting `typo`: it has `a`, `b`"
+            "setting `a` is `x`: invalid digit found in string; \
+             there is no setting `typo`: it has `a`, `b`"
         );
     }
 }

@@ -20,10 +20,11 @@ use crate::settings::Settings;
 use crate::state::ValueState;
 use crate::timer::{Family, Timer};
 
-/// Takes the declarations of an operator in [`Operator::new`](crate::Operator::new), and hands out the handles that
-/// become its fields.
+/// Takes the declarations of an operator in [`Operator::new`](crate::Operator::new), and hands out
+/// the handles that become its fields.
 ///
-/// What is wrong with a declaration or a setting is gathered, and refuses the job when the operator is opened.
+/// What is wrong with a declaration or a setting is gathered, and refuses the job when the operator
+/// is opened.
 pub struct Setup<O> {
     pub(crate) description: Description,
     pub(crate) inputs: Vec<Box<dyn OnBatch<O>>>,
@@ -41,7 +42,8 @@ impl<O: 'static> Setup<O> {
         self.add_input(name, None, V::layout(), Box::new(Records::new(handler)));
     }
 
-    /// Declares an input port for records with a key. They are partitioned by it, and have state and timers.
+    /// Declares an input port for records with a key. They are partitioned by it, and have state
+    /// and timers.
     pub fn keyed_input<K: Value, V: Decode>(
         &mut self,
         name: &str,
@@ -99,7 +101,8 @@ impl<O: 'static> Setup<O> {
 
 /// States, outputs and metrics: what the operator's fields are made of.
 impl<O> Setup<O> {
-    /// Declares a state with one value a key. The name identifies it across versions of the operator.
+    /// Declares a state with one value a key. The name identifies it across versions of the
+    /// operator.
     pub fn value<T: Value>(&mut self, name: &str) -> ValueState<T> {
         let index = self.description.states.len() as u32;
         self.description.states.push(StateDescription {
@@ -181,7 +184,8 @@ impl<O> Setup<O> {
         self.settings.parse(name).unwrap_or(default)
     }
 
-    /// A setting that the job file must have. The type's default stands in for it only until the job is refused.
+    /// A setting that the job file must have. The type's default stands in for it only until the
+    /// job is refused.
     pub fn config_required<T: FromStr<Err: fmt::Display> + Default>(&mut self, name: &str) -> T {
         if self.settings.get(name).is_none() {
             self.refuse(format_args!("setting `{name}` is missing"));
@@ -189,7 +193,8 @@ impl<O> Setup<O> {
         self.settings.parse(name).unwrap_or_default()
     }
 
-    /// A duration like `250ms`, `10s`, `5m`, `24h` or `1h30m`, or `default` if the job file does not have it.
+    /// A duration like `250ms`, `10s`, `5m`, `24h` or `1h30m`, or `default` if the job file does
+    /// not have it.
     pub fn config_duration(&mut self, name: &str, default: Duration) -> Duration {
         self.settings.duration(name).unwrap_or(default)
     }

@@ -14,11 +14,11 @@ use words::WordWindow;
 
 /// A state with one value a key: that of the key of the record, or timer, being handled.
 ///
-/// The values of a whole batch are fetched at the first access, and the changed ones are sent back after the last
-/// record; nothing crosses the sandbox in between.
+/// The values of a whole batch are fetched at the first access, and the changed ones are sent back
+/// after the last record; nothing crosses the sandbox in between.
 ///
-/// A value that cannot be read (bytes of another type, a number out of range) refuses the record, whatever the
-/// handler returns: it goes to the job's policy for bad records with the reason.
+/// A value that cannot be read (bytes of another type, a number out of range) refuses the record,
+/// whatever the handler returns: it goes to the job's policy for bad records with the reason.
 ///
 /// ```
 /// use statehouse::prelude::*;
@@ -116,8 +116,8 @@ impl<T: Value> ValueState<T> {
         }
     }
 
-    /// Lets `change` alter the key's value in place, starting from the type's default if there is none. Returns what
-    /// `change` returns.
+    /// Lets `change` alter the key's value in place, starting from the type's default if there is
+    /// none. Returns what `change` returns.
     #[inline]
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R
     where

@@ -9,8 +9,8 @@ use crate::host::Host;
 
 /// A family of timers: sets and deletes timers of the key being handled.
 ///
-/// A timer is known by its family, key and time: setting it twice fires it once. One that is set in the past fires at
-/// the next opportunity.
+/// A timer is known by its family, key and time: setting it twice fires it once. One that is set in
+/// the past fires at the next opportunity.
 ///
 /// ```
 /// use statehouse::prelude::*;

@@ -20,7 +20,8 @@ pub fn is_open() -> bool {
     OPEN.load(Ordering::Relaxed)
 }
 
-/// A number a key in state 0, bytes a key in state 1, keyed numbers out by port 0, text out by port 1.
+/// A number a key in state 0, bytes a key in state 1, keyed numbers out by port 0, text out by port
+/// 1.
 pub fn describe() -> Description {
     let key = || Some(KeyDescription { layout: KeyType::U64, codec: Codec::Raw, schema: None });
     let value = |layout, codec| ValueDescription { layout, codec, schema: None };

@@ -53,7 +53,8 @@ impl Global {
     }
 }
 
-/// Sets `(true, time)` or deletes `(false, time)` a timer of both clocks; says which fired, and how often a key's did.
+/// Sets `(true, time)` or deletes `(false, time)` a timer of both clocks; says which fired, and how
+/// often a key's did.
 pub struct Alarms {
     event: Timer,
     processing: Timer,
@@ -163,8 +164,8 @@ impl Junction {
     }
 }
 
-/// A state and an output value of as many bytes as the record says; the output also carries the size of the state that
-/// it found.
+/// A state and an output value of as many bytes as the record says; the output also carries the
+/// size of the state that it found.
 pub struct Huge {
     bytes: ValueState<Vec<u8>>,
     sizes: KeyedOutput<u64, (u64, Vec<u8>)>,

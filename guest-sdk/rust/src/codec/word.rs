@@ -21,7 +21,8 @@ pub(crate) fn layout_of<T: 'static>() -> Option<Layout> {
     }
 }
 
-/// A number as a word: signed numbers extended, floating-point numbers by their bits. 0 for what is no number.
+/// A number as a word: signed numbers extended, floating-point numbers by their bits. 0 for what is
+/// no number.
 #[inline(always)]
 pub(crate) fn from_number<T: 'static>(number: &T) -> u64 {
     let any: &dyn Any = number;

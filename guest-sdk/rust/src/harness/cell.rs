@@ -35,7 +35,8 @@ impl Cell {
         }
     }
 
-    /// A cell of the layout of a column's rows, without a meaning: what a window holds where there is no value.
+    /// A cell of the layout of a column's rows, without a meaning: what a window holds where there
+    /// is no value.
     pub(super) fn blank(layout: crate::bindings::ValueType) -> Self {
         use crate::bindings::ValueType;
         match layout {

@@ -1,4 +1,5 @@
-//! What the harness's host keeps: committed state, timers and outputs, and the running invocation's changes.
+//! What the harness's host keeps: committed state, timers and outputs, and the running invocation's
+//! changes.
 
 use std::cell::{Cell as Memory, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +91,8 @@ impl Ledger {
         running.rejected
     }
 
-    /// Takes the timers of one family that are due next: those that are their keys' earliest, one a key.
+    /// Takes the timers of one family that are due next: those that are their keys' earliest, one a
+    /// key.
     pub(super) fn take_due(
         &self,
         domain: TimeDomain,

@@ -1,4 +1,5 @@
-//! The window of a state whose values are bytes: each decoded at its key's first access, encoded once at the end.
+//! The window of a state whose values are bytes: each decoded at its key's first access, encoded
+//! once at the end.
 
 use std::cell::{Cell, RefCell};
 

@@ -99,13 +99,19 @@ impl WordWindow {
             return;
         }
         let rows = &mut *self.rows.borrow_mut();
-        let (mut stored, mut removed) = (Vec::new(), Vec::new());
+        let mut stored = Vec::with_capacity(rows.words.len());
+        let mut removed = Vec::new();
         for (at, (&dirty, &present)) in rows.dirty.iter().zip(&rows.present).enumerate() {
+            let first = at as u32 * 64;
+            if dirty & present == u64::MAX {
+                stored.extend(first..first + 64);
+                continue;
+            }
             let mut left = dirty;
             while left != 0 {
                 let lowest = left.trailing_zeros();
                 left &= left - 1;
-                let slot = at as u32 * 64 + lowest;
+                let slot = first + lowest;
                 if present >> lowest & 1 == 1 { stored.push(slot) } else { removed.push(slot) }
             }
         }
