@@ -16,6 +16,7 @@
 
 mod mishap;
 mod raw;
+mod shape;
 mod workers;
 
 use statehouse::bindings::{Batch, Description, Failure, Guest, TimerBatch};
@@ -29,6 +30,7 @@ const OPERATORS: &[Exported] = &[
     Exported::of::<workers::Junction>(),
     Exported::of::<workers::Huge>(),
     Exported::of::<workers::Chatter>(),
+    Exported::of::<shape::Shape>(),
 ];
 
 /// What `export!` makes, and beside it the one operator that goes without the SDK.
