@@ -88,7 +88,7 @@ fn compiled_code_that_others_can_write_is_never_loaded() {
     for (path, mode) in [(file.clone(), 0o620), (file, 0o602), (folder, 0o777)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let done = place.run(&["run", "job.toml"]).succeeded();
-        let says = ["WARN", "writable"];
+        let says = ["WARN", "written by others"];
         assert!(says.iter().all(|text| done.stderr.contains(text)), "{mode:o}: {}", done.stderr);
         fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o700)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
