@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use statehouse_connectors::settings::{DirectorySettings, Existing};
 use statehouse_connectors::SinkSettings;
+use statehouse_connectors::settings::{DirectorySettings, Existing};
 use statehouse_engine::{ConnectorError, DEAD_LETTERS, Graph, Node, NodeKind};
 use statehouse_operator::ErrorPolicy;
 use statehouse_wasm::{Component, Limits, WasmEngine, WasmSettings};

@@ -5,13 +5,15 @@
 //! done by itself: the user says `--from`.
 
 mod choose;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use statehouse_checkpoint::{CheckpointStore, DirectoryLock, Durability, Epoch};
+use statehouse_checkpoint::{DirectoryLock, Epoch};
 use statehouse_engine::{
     Assembled, BackendFactory, Checkpoints, Clock, Graph, JobError, JobPlan, RecoveryError,
     SystemClock, assemble,
@@ -100,22 +102,20 @@ pub struct ResumedFrom {
 pub fn launch(file: &JobFile, graph: Graph, from: &StartFrom) -> Result<Launched, LaunchError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let (mut lock, mut checkpoints) = (None, None);
-    let mut own = None;
-    if let Some(directory) = file.checkpoint_directory() {
-        lock = Some(DirectoryLock::acquire(&directory)?);
-        let store = CheckpointStore::open_directory(&directory, Durability::Power)?;
-        own = Some((directory, store));
-    }
-    // Looked at before the claim, so that a refusal leaves everything as it was; and again after it, because only
-    // then no earlier owner can publish any more.
-    let chosen = choose::restore_point(own.as_ref(), from)?;
-    let chosen = match &own {
-        Some((_, store)) => {
-            let lease = block_on(store.claim())?;
-            checkpoints = Some(Checkpoints { store: store.clone(), lease });
-            choose::restore_point(own.as_ref(), from)?
+    let chosen = match file.checkpoint_directory() {
+        None => choose::restore_point(None, from)?,
+        Some(directory) => {
+            // Looked at before anything is locked or claimed, so that a refusal leaves everything as it was; and
+            // again afterwards, because only then no earlier owner can publish any more.
+            if directory.is_dir() {
+                choose::restore_point(Some(&choose::open(&directory)?), from)?;
+            }
+            lock = Some(DirectoryLock::acquire(&directory)?);
+            let own = choose::open(&directory)?;
+            let lease = block_on(own.1.claim())?;
+            checkpoints = Some(Checkpoints { store: own.1.clone(), lease });
+            choose::restore_point(Some(&own), from)?
         }
-        None => chosen,
     };
     let resumed_from = chosen.as_ref().map(|(directory, point)| ResumedFrom {
         epoch: point.manifest.epoch.0,
@@ -145,14 +145,15 @@ pub fn heap_backends() -> Arc<BackendFactory> {
 
 /// Damage that was found while restoring is told with the way out.
 fn explain(error: JobError, resumed_from: Option<&ResumedFrom>) -> LaunchError {
-    let (JobError::Recovery(RecoveryError::Unreadable { .. } | RecoveryError::State { .. }), Some(from)) =
-        (&error, resumed_from)
+    let (
+        JobError::Recovery(RecoveryError::Unreadable { .. } | RecoveryError::State { .. }),
+        Some(from),
+    ) = (&error, resumed_from)
     else {
         return LaunchError::Job(error);
     };
-    let advice = CheckpointStore::open_directory(&from.directory, Durability::Power)
-        .ok()
-        .and_then(|store| choose::advice(&store).ok().flatten());
+    let opened = choose::open(&from.directory).ok();
+    let advice = opened.and_then(|(_, store)| choose::advice(&store).ok().flatten());
     match advice {
         Some(advice) => LaunchError::Damaged { directory: from.directory.clone(), advice },
         None => LaunchError::Job(error),

@@ -89,9 +89,15 @@ pub(super) fn operator_text(operator: &Description) -> String {
             .collect(),
     );
     let timers = operator.timers.iter();
-    list("timers", timers.map(|timer| format!("{}: {}", timer.name, name_of(&timer.domain))).collect());
+    list(
+        "timers",
+        timers.map(|timer| format!("{}: {}", timer.name, name_of(&timer.domain))).collect(),
+    );
     let metrics = operator.metrics.iter();
-    list("metrics", metrics.map(|metric| format!("{}: {}", metric.name, name_of(&metric.kind))).collect());
+    list(
+        "metrics",
+        metrics.map(|metric| format!("{}: {}", metric.name, name_of(&metric.kind))).collect(),
+    );
     text
 }
 
@@ -113,7 +119,9 @@ fn state_type(state: &statehouse_state::StateDeclaration) -> String {
 fn name_of(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name.replace('-', " "),
-        Ok(serde_json::Value::Object(fields)) => fields.keys().cloned().collect::<Vec<_>>().join(" "),
+        Ok(serde_json::Value::Object(fields)) => {
+            fields.keys().cloned().collect::<Vec<_>>().join(" ")
+        }
         _ => String::new(),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use statehouse_connectors::SinkSettings;
@@ -17,8 +18,8 @@ use super::summary::Summary;
 use super::{log, print};
 use crate::environment::Environment;
 use crate::job_file::{JobFile, Override};
-use crate::launch::{Launched, StartFrom, launch};
 use crate::job_graph;
+use crate::launch::{Launched, StartFrom, launch};
 
 /// Run a job, from its newest checkpoint on if it has run before
 ///
@@ -68,7 +69,8 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         None => StartFrom::Newest,
         Some(from) => from.parse()?,
     };
-    let graph = job_graph::build(&file, &Environment::read())?;
+    let graph = job_graph::build(&file, &Environment::read())
+        .with_context(|| args.job.display().to_string())?;
     if file.checkpoint.is_none() {
         print::remark(
             "note: the job file has no `[checkpoint]` table: nothing is durable, and the next run starts from nothing",
@@ -76,7 +78,11 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     }
     let Launched { job, clock, resumed_from, lock } = launch(&file, graph, &from)?;
     if let Some(from) = &resumed_from {
-        print::remark(format_args!("resuming from checkpoint {} in `{}`", from.epoch, from.directory.display()));
+        print::remark(format_args!(
+            "resuming from checkpoint {} in `{}`",
+            from.epoch,
+            from.directory.display()
+        ));
     }
     let handle = job.handle.clone();
     let interrupts = stop_on_signals(&handle)?;
@@ -84,8 +90,14 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::start(&bars, handle.clone(), Arc::clone(&clock));
     let ended = threads::run(job, &clock);
     progress.finish();
-    ended?;
     drop(lock);
+    if let Err(error) = ended {
+        let newest = handle.checkpoints().last().map(|newest| newest.epoch);
+        if let Some(epoch) = newest.or(resumed_from.map(|from| from.epoch)) {
+            print::remark(format_args!("the next run resumes from checkpoint {epoch}"));
+        }
+        return Err(error.into());
+    }
     let took = Duration::from_millis(u64::try_from(clock.now() - started).unwrap_or(0));
     let stopped = interrupts.load(Ordering::Acquire) > 0;
     let summary = Summary::new(file.job.name.clone(), &handle, resumed_from, took, stopped);

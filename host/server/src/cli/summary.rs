@@ -182,8 +182,12 @@ mod tests {
             records_out,
             rejected: 0,
         };
-        let checkpoint =
-            |epoch, duration_ms| CheckpointSummary { epoch, duration_ms, written_bytes: 2048, state_bytes: 4096 };
+        let checkpoint = |epoch, duration_ms| CheckpointSummary {
+            epoch,
+            duration_ms,
+            written_bytes: 2048,
+            state_bytes: 4096,
+        };
         let summary = Summary {
             job: "hello".into(),
             status: "completed",

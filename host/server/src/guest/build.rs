@@ -49,9 +49,13 @@ pub enum BuildError {
     Metadata { directory: PathBuf, message: String },
     #[error("there is no package `{package}` in `{}`; there are: {known}", directory.display())]
     UnknownPackage { package: String, directory: PathBuf, known: String },
-    #[error("package `{package}` makes no module: add `[lib]` with `crate-type = [\"cdylib\"]` to its `Cargo.toml`")]
+    #[error(
+        "package `{package}` makes no module: add `[lib]` with `crate-type = [\"cdylib\"]` to its `Cargo.toml`"
+    )]
     NoModule { package: String },
-    #[error("`--output` names one file, and {count} components are to be built: choose one by `-p`")]
+    #[error(
+        "`--output` names one file, and {count} components are to be built: choose one by `-p`"
+    )]
     SeveralOutputs { count: usize },
     #[error("cargo could not build the crate; see above")]
     Cargo,
@@ -105,10 +109,8 @@ impl Build {
         let mut cargo = self.cargo(route);
         cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
         let output = cargo.output().map_err(BuildError::Run)?;
-        let failed = |message: String| BuildError::Metadata {
-            directory: self.directory.clone(),
-            message,
-        };
+        let failed =
+            |message: String| BuildError::Metadata { directory: self.directory.clone(), message };
         if !output.status.success() {
             return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }

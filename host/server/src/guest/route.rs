@@ -46,7 +46,8 @@ impl Route {
     pub fn find(directory: &Path, cache: Option<&Path>) -> Result<Self, RouteError> {
         let only = std::env::var_os("STATEHOUSE_GUEST_ROUTE");
         let allowed = |route: &str| only.as_ref().is_none_or(|only| only == route);
-        let active = first_line(Command::new("rustc").args(["--print", "sysroot"]).current_dir(directory));
+        let active =
+            first_line(Command::new("rustc").args(["--print", "sysroot"]).current_dir(directory));
         let active = active.map(PathBuf::from);
         if allowed("rustup") && active.as_deref().is_some_and(has_target) {
             return Ok(Self::Rustup);
@@ -147,7 +148,9 @@ mod tests {
         let cargo = Route::Debian { sysroot, linker }.cargo();
         let set: Vec<(String, Option<String>)> = cargo
             .get_envs()
-            .map(|(name, value)| (name.to_string_lossy().into(), value.map(|v| v.to_string_lossy().into())))
+            .map(|(name, value)| {
+                (name.to_string_lossy().into(), value.map(|v| v.to_string_lossy().into()))
+            })
             .collect();
         let has = |name: &str, value: Option<&str>| {
             let entry = (name.to_owned(), value.map(str::to_owned));

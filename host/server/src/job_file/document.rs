@@ -24,14 +24,8 @@ pub(super) enum Section {
 }
 
 impl Section {
-    pub(super) const ALL: [Self; 6] = [
-        Self::Job,
-        Self::Checkpoint,
-        Self::DeadLetters,
-        Self::Source,
-        Self::Operator,
-        Self::Sink,
-    ];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Job, Self::Checkpoint, Self::DeadLetters, Self::Source, Self::Operator, Self::Sink];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -266,11 +260,7 @@ fn is_list_of_tables(value: &Value) -> bool {
 }
 
 /// The field without which the table would not fail, or would fail in another way.
-fn blame(
-    table: &Table,
-    reason: &str,
-    attempt: impl Fn(Table) -> Option<String>,
-) -> Option<String> {
+fn blame(table: &Table, reason: &str, attempt: impl Fn(Table) -> Option<String>) -> Option<String> {
     /// Without them another kind is deserialized, or none: they are to blame if nothing else is.
     const TAGS: [&str; 2] = ["connector", "format"];
     if reason.starts_with("missing field") {

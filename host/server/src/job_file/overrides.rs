@@ -47,10 +47,8 @@ fn value_of(text: &str) -> Value {
 impl Override {
     /// Writes the value into the document.
     pub(super) fn apply(&self, document: &mut Document<'_>) -> Result<(), JobFileError> {
-        let failed = |reason: String| JobFileError::Override {
-            argument: self.argument.clone(),
-            reason,
-        };
+        let failed =
+            |reason: String| JobFileError::Override { argument: self.argument.clone(), reason };
         let (first, rest) = self.path.split_first().expect("a parsed path has a part");
         let section = Section::named(first).ok_or_else(|| {
             let known: Vec<String> =
@@ -58,9 +56,9 @@ impl Override {
             failed(format!("there is no `{first}`; a path begins with one of {}", known.join(", ")))
         })?;
         let (index, table, rest) = if section.is_list() {
-            let (id, rest) = rest.split_first().ok_or_else(|| {
-                failed(format!("say which: `{first}.ID.FIELD=VALUE`"))
-            })?;
+            let (id, rest) = rest
+                .split_first()
+                .ok_or_else(|| failed(format!("say which: `{first}.ID.FIELD=VALUE`")))?;
             let (index, table) = find_node(document, section, id).map_err(&failed)?;
             (index, table, rest)
         } else {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::de::{Deserializer, Error};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use statehouse_engine::CheckpointSettings;
 use statehouse_operator::ErrorPolicy;
 use statehouse_state::KeyGroups;
@@ -146,8 +146,10 @@ impl OperatorFields {
     pub(super) fn check(&self) -> Result<(), String> {
         match (&self.input, &self.inputs) {
             (Some(_), Some(_)) => Err("it has both `input` and `inputs`: keep one".to_owned()),
-            (None, None) => Err("missing field `input` (or `inputs` for several ports), the outputs that feed it"
-                .to_owned()),
+            (None, None) => Err(
+                "missing field `input` (or `inputs` for several ports), the outputs that feed it"
+                    .to_owned(),
+            ),
             _ => Ok(()),
         }
     }
@@ -181,9 +183,9 @@ fn key_groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyGroups, D
 
 fn parallelism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let tasks = i64::deserialize(deserializer)?;
-    u32::try_from(tasks).ok().filter(|tasks| (1..=KeyGroups::MAX).contains(tasks)).ok_or_else(|| {
-        D::Error::custom(format!("{tasks} is out of range: it must be 1 to {}", KeyGroups::MAX))
-    })
+    u32::try_from(tasks).ok().filter(|tasks| (1..=KeyGroups::MAX).contains(tasks)).ok_or_else(
+        || D::Error::custom(format!("{tasks} is out of range: it must be 1 to {}", KeyGroups::MAX)),
+    )
 }
 
 fn some_parallelism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {

@@ -44,6 +44,12 @@ pub(super) fn restore_point(
     }
 }
 
+/// Opens a directory that exists.
+pub(super) fn open(directory: &Path) -> Result<Opened, Error> {
+    let store = CheckpointStore::open_directory(directory, Durability::Power)?;
+    Ok((directory.to_owned(), store))
+}
+
 /// The newest checkpoint. One that is damaged is an error, not a reason to take an older one.
 fn newest((directory, store): &Opened) -> Result<Option<Manifest>, LaunchError> {
     let selection = block_on(store.newest_valid(Check::Manifest))?;
@@ -105,9 +111,7 @@ pub fn checkpoint_directory(given: &Path) -> Result<PathBuf, String> {
 /// If there is none, in words.
 pub fn open_to_look(given: &Path) -> Result<(PathBuf, CheckpointStore), String> {
     let directory = checkpoint_directory(given)?;
-    let store = CheckpointStore::open_directory(&directory, Durability::Power)
-        .map_err(|error| error.chain())?;
-    Ok((directory, store))
+    open(&directory).map_err(|error| error.chain())
 }
 
 fn is_same_folder(one: &Path, other: &Path) -> bool {

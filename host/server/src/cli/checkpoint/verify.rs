@@ -26,7 +26,8 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut all = Vec::new();
     for &epoch in epochs {
-        let verified = verify(store, epoch).map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
+        let verified =
+            verify(store, epoch).map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
         if !json {
             print::data(text(&verified))?;
         }
