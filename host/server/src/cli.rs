@@ -29,8 +29,8 @@ use clap::{CommandFactory, Parser, Subcommand};
   statehouse checkpoint list hello/job.toml
 
 Environment:
-  STATEHOUSE_LOG    what is logged to stderr: error, warn, info, debug, trace, or by part (statehouse_engine=debug)
-  STATEHOUSE_CACHE  where compiled components are kept (default ~/.cache/statehouse)")]
+  STATEHOUSE_LOG    what is logged: error, warn, info, debug, or by part: statehouse_engine=debug
+  STATEHOUSE_CACHE  where compiled components are kept; default ~/.cache/statehouse")]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -52,10 +52,18 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// A time in milliseconds since 1970, as RFC 3339 in UTC with whole seconds.
+/// The last second that RFC 3339 can write, in milliseconds since 1970.
+const TIME_MS_MAX: u64 = 253_402_300_799_000;
+
+/// A time in milliseconds since 1970, as RFC 3339 in UTC with whole seconds; as the number where that has no form.
 pub fn time(milliseconds: i64) -> String {
-    let since = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
-    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+    match u64::try_from(milliseconds) {
+        Ok(since @ 0..=TIME_MS_MAX) => {
+            let time = std::time::UNIX_EPOCH + Duration::from_millis(since);
+            humantime::format_rfc3339_seconds(time).to_string()
+        }
+        _ => format!("{milliseconds} ms"),
+    }
 }
 
 /// How a column of a table stands.
@@ -124,7 +132,9 @@ mod tests {
     #[test]
     fn times_are_rfc_3339() {
         assert_eq!(time(1_357_000_000_999), "2013-01-01T00:26:40Z");
-        assert_eq!(time(-5), "1970-01-01T00:00:00Z");
+        assert_eq!(time(253_402_300_799_000), "9999-12-31T23:59:59Z");
+        assert_eq!(time(-5), "-5 ms");
+        assert_eq!(time(i64::MAX - 1), "9223372036854775806 ms");
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl JobFile {
                 if let Some(first) = seen.insert(id, place.clone()) {
                     let line = document.line(&first, Some("id"));
                     let reason = format!(
-                        "the id `{id}` is taken by the [[{}]]{}: ids tell the states of a job apart, so each must \
+                        "its `id` is taken by the [[{}]]{}: ids tell the states of a job apart, so each must \
                          be unique",
                         first.section.name(),
                         line.map(|line| format!(" of line {line}")).unwrap_or_default()

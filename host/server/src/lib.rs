@@ -5,6 +5,7 @@
 //!
 //! Not responsible for: what any of the parts does. Only this crate reads the environment and prints.
 
+pub mod bench;
 pub mod cli;
 pub mod environment;
 pub mod format;

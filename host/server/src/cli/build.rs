@@ -9,7 +9,7 @@ use serde::Serialize;
 use statehouse_operator::Description;
 
 use super::inspect::{inspect, operator_text};
-use super::print;
+use super::{log, print};
 use crate::environment::Environment;
 use crate::format;
 use crate::guest::Build;
@@ -20,7 +20,7 @@ use crate::guest::Build;
 /// up from Debian's packages.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  statehouse build                          the crate, or all guest crates of the workspace, in this folder
+  statehouse build                          every guest crate of this folder
   statehouse build hello -o /tmp/hello.wasm
   statehouse build . -p hello               one package of a workspace")]
 pub(super) struct BuildArgs {
@@ -51,6 +51,7 @@ struct BuiltComponent {
 }
 
 pub(super) fn run(args: BuildArgs) -> anyhow::Result<ExitCode> {
+    log::start_plain()?;
     let BuildArgs { directory, package, output, json, quiet } = args;
     let build = Build { directory, package, output, quiet };
     let mut components = Vec::new();

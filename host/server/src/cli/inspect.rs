@@ -8,7 +8,7 @@ use clap::Args;
 use statehouse_operator::{Description, Port};
 use statehouse_wasm::{Component, Inspection, Limits, WasmEngine, WasmSettings};
 
-use super::print;
+use super::{log, print};
 use crate::environment::Environment;
 use crate::format;
 
@@ -27,6 +27,7 @@ pub(super) struct InspectArgs {
 }
 
 pub(super) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
+    log::start_plain()?;
     let path = args.component.display();
     let bytes = std::fs::read(&args.component).with_context(|| format!("cannot read `{path}`"))?;
     let inspection = inspect(&bytes).map_err(|error| anyhow::anyhow!("`{path}` {error}"))?;
@@ -52,7 +53,9 @@ fn text(inspection: &Inspection) -> String {
         text.push('\n');
     }
     text.push_str("imports\n");
-    for import in &inspection.imports {
+    // Interfaces without functions lend types only.
+    let used = inspection.imports.iter().filter(|import| !import.functions.is_empty());
+    for import in used {
         text.push_str(&format!("  {}  {}\n", import.name, import.functions.join(" ")));
     }
     if inspection.imports.is_empty() {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstream::{AutoStream, ColorChoice};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -28,6 +28,14 @@ pub(super) fn start(bars: &MultiProgress) -> anyhow::Result<()> {
     let colours = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     builder.with_ansi(colours).with_writer(AboveBars(bars.clone())).init();
     Ok(())
+}
+
+/// Starts logging where there is no progress bar.
+///
+/// # Errors
+/// As [`start`].
+pub(super) fn start_plain() -> anyhow::Result<()> {
+    start(&MultiProgress::with_draw_target(ProgressDrawTarget::hidden()))
 }
 
 /// Hides the bars while a line is written.

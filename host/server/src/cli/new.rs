@@ -28,7 +28,7 @@ pub(super) struct NewArgs {
 pub(super) fn run(args: NewArgs) -> anyhow::Result<ExitCode> {
     let NewArgs { name, dir, sdk } = args;
     let made = Scaffold { name, parent: dir, sdk }.create()?;
-    let folder = made.display();
+    let folder = made.strip_prefix(".").unwrap_or(&made).display();
     print::data(format_args!("{folder}\n"))?;
     print::remark(format_args!(
         "made `{folder}`; next:\n  statehouse build {folder}\n  statehouse run {folder}/job.toml\n  cat {folder}/out/totals/*.jsonl"

@@ -28,10 +28,10 @@ use crate::launch::{Launched, StartFrom, launch};
 /// is taken; if it is damaged, the job does not start, and the message says which older one is whole.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  statehouse run job.toml                                  start, or resume from the newest checkpoint
-  statehouse run job.toml --fresh                          from the beginning; checkpoints that are there stay
-  statehouse run job.toml --from 7                         resume from checkpoint 7
-  statehouse run job.toml --from /backup/checkpoints       resume from another directory's newest checkpoint
+  statehouse run job.toml                       start, or resume from the newest checkpoint
+  statehouse run job.toml --fresh               start from nothing; checkpoints stay
+  statehouse run job.toml --from 7              resume from checkpoint 7
+  statehouse run job.toml --from /backup/c      resume from another directory's newest
   statehouse run job.toml --set source.in.path=/data --set checkpoint.interval=500ms")]
 pub(super) struct RunArgs {
     /// The job file

@@ -155,12 +155,13 @@ impl Summary {
         let longest = all.iter().map(|one| one.duration_ms).max().unwrap_or(0);
         let written: u64 = all.iter().map(|one| one.written_bytes).sum();
         let numbers = match all.len() {
-            1 => format!("1 checkpoint ({})", last.epoch),
+            1 => format!("checkpoint {}", last.epoch),
             many => format!("{many} checkpoints ({} to {})", first.epoch, last.epoch),
         };
         writeln!(
             f,
-            "{numbers}: the longest took {}, {} written, {} of state in the newest",
+            "{numbers}: {}{}, {} written, {} of state",
+            if all.len() == 1 { "took " } else { "the longest took " },
             format::duration(Duration::from_millis(longest)),
             format::bytes(written),
             format::bytes(last.state_bytes)
@@ -204,7 +205,7 @@ mod tests {
              node    kind    tasks  records in  records out  rejected\n\
              orders  source      1           -       10,000         0\n\
              out     sink        1      10,000            -         -\n\n\
-             2 checkpoints (4 to 5): the longest took 12 ms, 4.0 KiB written, 4.0 KiB of state in the newest\n"
+             2 checkpoints (4 to 5): the longest took 12 ms, 4.0 KiB written, 4.0 KiB of state\n"
         );
         let json = serde_json::to_value(&summary).unwrap();
         assert_eq!(json["resumed_from"]["epoch"], 3);

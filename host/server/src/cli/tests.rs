@@ -23,8 +23,8 @@ fn golden(name: &str, text: &str) {
 fn help(command: &mut clap::Command, name: &str, text: &mut String) {
     let title = format!("{name}\n{}\n", "=".repeat(name.len()));
     text.push_str(&title);
-    let help = command.clone().term_width(100).render_long_help().to_string();
-    text.extend(help.lines().flat_map(|line| [line.trim_end(), "\n"]));
+    let long = command.clone().term_width(100).render_long_help().to_string();
+    text.extend(long.lines().flat_map(|line| [line.trim_end(), "\n"]));
     text.push('\n');
     for child in command.get_subcommands_mut() {
         let name = format!("{name} {}", child.get_name());

@@ -124,7 +124,9 @@ impl Build {
         let here = self.directory.join("Cargo.toml").canonicalize().ok();
         let chosen = match &self.package {
             Some(name) => all.iter().find(|package| &package.name == name),
-            None => all.iter().find(|package| package.manifest.canonicalize().ok() == here),
+            None => all
+                .iter()
+                .find(|package| here.is_some() && package.manifest.canonicalize().ok() == here),
         };
         match (chosen, &self.package) {
             (Some(package), _) if package.module => Ok(vec![package.clone()]),

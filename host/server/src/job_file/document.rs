@@ -226,7 +226,6 @@ impl<'a> Document<'a> {
         Some(self.line_of(key.span().start))
     }
 
-    #[expect(clippy::type_complexity, reason = "it is how the parser hands out a field")]
     fn spanned<'b>(
         &self,
         table: &'b DeTable<'a>,

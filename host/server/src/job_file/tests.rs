@@ -102,12 +102,12 @@ fn an_unknown_field_is_named_with_its_table_and_line() {
     );
     check(
         "connector = \"jsonl\"",
-        "f/job.toml:35: [[sink]] `daily`: unknown field `bogus`, expected",
+        "f/job.toml:34: [[sink]] `daily`: unknown field `bogus`, expected",
     );
     let error = parse(&JOB.replace("watermark-lag", "watermark_lag"), &[]).unwrap_err();
     assert!(error.contains("every source also has `connector`, `id`"), "{error}");
     let error = parse(&format!("{JOB}\n[metrics]\nport = 1"), &[]).unwrap_err();
-    assert!(error.starts_with("f/job.toml:40: `metrics`: unknown table"), "{error}");
+    assert!(error.starts_with("f/job.toml:38: `metrics`: unknown table"), "{error}");
 }
 
 #[test]
@@ -200,7 +200,9 @@ fn what_is_missing_is_named() {
 fn two_nodes_with_one_id_are_both_named() {
     let error = parse(&JOB.replace("id = \"stats\"", "id = \"flights\""), &[]).unwrap_err();
     assert!(
-        error.starts_with("f/job.toml:24: [[operator]] `flights`: the id `flights` is taken by the [[source]] of line 17"),
+        error.starts_with(
+            "f/job.toml:24: [[operator]] `flights`: its `id` is taken by the [[source]] of line 17"
+        ),
         "{error}"
     );
 }

@@ -38,9 +38,9 @@ pub(super) fn run(store: &CheckpointStore, json: bool) -> anyhow::Result<ExitCod
         .map(|(epoch, read)| match read {
             Ok(manifest) => row(manifest),
             Err(_) => {
-                let cells = ["damaged: see `statehouse checkpoint verify`", "", "", "", ""];
-                let [a, b, c, d, e] = cells.map(str::to_owned);
-                [epoch.to_string(), a, b, c, d, e]
+                let advice = "damaged: see `statehouse checkpoint verify`";
+                let epoch = epoch.to_string();
+                [&epoch, "-", "-", "-", "-", advice].map(str::to_owned)
             }
         })
         .collect();

@@ -40,7 +40,12 @@ pub(super) fn run(
     } else if all.is_empty() {
         print::remark("there is no checkpoint yet");
     } else if damaged > 0 {
+        let first = all.first().map(|verified| verified.epoch);
         print::remark(match newest {
+            Some(epoch) if newest == first => format!(
+                "{damaged} of {} damaged; the newest, {epoch}, verifies: a run resumes from it",
+                all.len()
+            ),
             Some(epoch) => format!(
                 "{damaged} of {} damaged; the newest that verifies is {epoch}: start from it with `statehouse run \
                  JOB.toml --from {epoch}`",
