@@ -22,7 +22,7 @@ impl LineFormat {
     pub(crate) fn check(port: &Port, with_key: bool) -> Result<(), String> {
         if with_key && port.key.is_none() {
             return Err(format!(
-                "`with_key` is set, but the records of `{}` have no key: remove it, or key the stream before",
+                "`with-key` is set, but the records of `{}` have no key: remove it, or key the stream before",
                 port.name
             ));
         }

@@ -40,7 +40,7 @@ pub enum SourceSettings {
 
 /// Text files: values are text, without a key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LinesSettings {
     /// A file, a directory, or a pattern with `*` and `?` in its last part; `.gz` and `.zst` are decompressed.
     pub path: PathBuf,
@@ -51,7 +51,7 @@ pub struct LinesSettings {
 
 /// CSV files: values are JSON objects of strings, one member a column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CsvSettings {
     /// A file, a directory, or a pattern with `*` and `?` in its last part; `.gz` and `.zst` are decompressed.
     pub path: PathBuf,
@@ -71,7 +71,7 @@ pub struct CsvSettings {
 
 /// The event time of a CSV row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CsvTime {
     /// The column's name.
     pub column: String,
@@ -81,7 +81,7 @@ pub struct CsvTime {
 
 /// JSON Lines files: values are JSON, as they stand in the line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct JsonlSettings {
     /// A file, a directory, or a pattern with `*` and `?` in its last part; `.gz` and `.zst` are decompressed.
     pub path: PathBuf,
@@ -98,7 +98,7 @@ pub struct JsonlSettings {
 
 /// The event time of a JSON value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct JsonTime {
     /// A JSON pointer to it.
     pub pointer: String,
@@ -120,7 +120,7 @@ pub enum StdinSettings {
 
 /// Lines of text on standard input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StdinLines {
     /// The most records per batch, 1 to 65536. Default 1024.
     #[serde(default = "batch_default")]
@@ -129,7 +129,7 @@ pub struct StdinLines {
 
 /// CSV on standard input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StdinCsv {
     /// What stands between two fields: one ASCII character. Default `,`.
     #[serde(default = "delimiter_default")]
@@ -147,7 +147,7 @@ pub struct StdinCsv {
 
 /// JSON Lines on standard input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StdinJsonl {
     /// A JSON pointer (`/user/id`) to the string, number or truth value whose text is the key. Default: no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,7 +162,7 @@ pub struct StdinJsonl {
 
 /// A generator: keys are `u64` from 0 on, values `s64` from -32768 to 32767.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct GeneratorSettings {
     /// How many distinct keys there are, at least 1. Default 100000.
     pub keys: u64,
@@ -227,7 +227,7 @@ pub enum SinkSettings {
 
 /// A directory of JSON Lines files, `part-<task>-<epoch>.jsonl`, each visible once its checkpoint exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DirectorySettings {
     /// The directory; made if it is not there.
     pub path: PathBuf,
@@ -255,7 +255,7 @@ pub enum Existing {
 
 /// Standard output.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StdoutSettings {
     /// Whether lines are `{"key": …, "value": …}` instead of the value alone. Default false.
     #[serde(default)]
@@ -270,7 +270,7 @@ pub struct StdoutSettings {
 
 /// Nothing to set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DiscardSettings {}
 
 impl SourceSettings {
@@ -336,7 +336,7 @@ impl GeneratorSettings {
         let checks = [
             (self.keys >= 1, "`keys` is 0: it must be at least 1"),
             (self.rate != Some(0), "`rate` is 0: it must be at least 1; leave it out for no limit"),
-            (self.records_per_ms >= 1, "`records_per_ms` is 0: it must be at least 1"),
+            (self.records_per_ms >= 1, "`records-per-ms` is 0: it must be at least 1"),
             (
                 self.exponent > 0.0 && self.exponent <= 20.0,
                 "`exponent` must be above 0 and at most 20",

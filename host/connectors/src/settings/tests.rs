@@ -41,11 +41,22 @@ fn what_is_written_is_read_back() {
         "connector = 'stdin'\nformat = 'csv'\ndelimiter = ';'",
         "connector = 'stdin'\nformat = 'jsonl'\nkey = '/k'",
         "connector = 'lines'\npath = 'a'",
-        "connector = 'generator'\nkeys = 5\nrecords = 10\ndistribution = 'zipf'\nexponent = 1.5\nrate = 3",
+        "connector = 'generator'\nkeys = 5\nrecords-per-ms = 4\nrecords = 10\ndistribution = 'zipf'\nexponent = 1.5\nrate = 3",
     ] {
         let settings = source(text).unwrap();
         assert_eq!(source(&toml::to_string(&settings).unwrap()), Ok(settings));
     }
+}
+
+#[test]
+fn names_of_fields_are_in_kebab_case() {
+    let made = source("connector = 'generator'\nrecords-per-ms = 4").unwrap();
+    let expected = GeneratorSettings { records_per_ms: 4, ..Default::default() };
+    assert_eq!(made, SourceSettings::Generator(expected));
+    let made = sink("connector = 'stdout'\nwith-key = true\nwith-time = true").unwrap();
+    let expected = StdoutSettings { with_key: true, with_time: true, ..Default::default() };
+    assert_eq!(made, SinkSettings::Stdout(expected));
+    assert!(sink("connector = 'stdout'\nwith_key = true").unwrap_err().contains("`with-key`"));
 }
 
 #[test]

@@ -50,15 +50,9 @@ pub fn run(component: &Component) -> Result<Vec<Line>, String> {
     Ok(lines)
 }
 
-fn measure(
-    component: &Component,
-    work: Work,
-    rows: usize,
-    records: usize,
-) -> Result<Line, String> {
+fn measure(component: &Component, work: Work, rows: usize, records: usize) -> Result<Line, String> {
     let batches = batches(rows, records);
-    let wasm =
-        WasmOperator::open(component, work.name(), &BTreeMap::new(), Limits::default());
+    let wasm = WasmOperator::open(component, work.name(), &BTreeMap::new(), Limits::default());
     let mut wasm = invoker(Box::new(wasm.map_err(|error| error.to_string())?));
     let mut native = invoker(Box::new(Native::new(work)));
     let (mut native_ns, mut wasm_ns) = (Vec::new(), Vec::new());

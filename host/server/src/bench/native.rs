@@ -24,8 +24,7 @@ pub enum Work {
 
 impl Work {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Columns, Self::Echo, Self::Window, Self::Sum, Self::Singles];
+    pub const ALL: [Self; 5] = [Self::Columns, Self::Echo, Self::Window, Self::Sum, Self::Singles];
 
     /// The name that the component's operator has.
     pub fn name(self) -> &'static str {

@@ -1,0 +1,158 @@
+//! `statehouse checkpoint show`.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use serde_json::{Value, json};
+use statehouse_checkpoint::{
+    CheckpointStore, Epoch, Location, Manifest, OperatorState, SegmentRef,
+};
+
+use crate::cli::print;
+use crate::format;
+
+pub(super) fn run(store: &CheckpointStore, epoch: Epoch, json: bool) -> anyhow::Result<ExitCode> {
+    let manifest =
+        block_on(store.read(epoch)).map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
+    if json {
+        print::json(&entry(&manifest))?;
+    } else {
+        print::data(text(&manifest))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(manifest: &Manifest) -> String {
+    let packs = manifest.packs();
+    let pack_bytes: u64 = packs.iter().map(|pack| pack.length).sum();
+    let statistics = manifest.statistics;
+    let took = format::duration(Duration::from_millis(statistics.duration_ms));
+    let parent = manifest.parent.map_or_else(|| "none".to_owned(), |parent| parent.to_string());
+    let mut text = format!(
+        "checkpoint  {}\njob         {}\ncreated     {}\nparent      {parent}\ngeneration  {}\n\
+         took        {took}, {} packs of {} written\nkey groups  {} ({})\n\
+         state       {} in {} packs of {}, {} in the manifest\n",
+        manifest.epoch,
+        manifest.job,
+        format::time(manifest.created_ms),
+        manifest.generation,
+        statistics.packs,
+        format::bytes(statistics.pack_bytes),
+        manifest.key_groups,
+        manifest.key_hash,
+        format::bytes(manifest.state_bytes()),
+        packs.len(),
+        format::bytes(pack_bytes),
+        format::bytes(manifest.inline_bytes()),
+    );
+    for operator in &manifest.operators {
+        text.push_str(&operator_text(operator));
+    }
+    text
+}
+
+fn operator_text(operator: &OperatorState) -> String {
+    let mut text = format!("\n{}  ({} tasks)\n", operator.id, operator.parallelism);
+    if let Some(component) = &operator.component {
+        text.push_str(&format!("  component  {component}\n"));
+    }
+    let states = names(&operator.description["states"]);
+    if !states.is_empty() {
+        text.push_str(&format!("  states     {}\n", states.join(", ")));
+    }
+    if !operator.groups.is_empty() {
+        let segments: Vec<&SegmentRef> = operator.groups.values().flatten().collect();
+        let entries: u64 = segments.iter().map(|segment| segment.entries).sum();
+        let bytes: u64 = segments.iter().map(|segment| segment.size_bytes()).sum();
+        text.push_str(&format!(
+            "  state      {} in {} key groups, {} segments, {} changes\n",
+            format::bytes(bytes),
+            operator.groups.len(),
+            segments.len(),
+            format::count(entries)
+        ));
+    }
+    for task in &operator.tasks {
+        let mut parts = Vec::new();
+        match task.watermark {
+            Some(i64::MAX) => parts.push("watermark at the end".to_owned()),
+            Some(watermark) => parts.push(format!("watermark {}", format::time(watermark))),
+            None => {}
+        }
+        if !task.position.is_null() {
+            parts.push(format!("position {}", task.position));
+        }
+        if !parts.is_empty() {
+            text.push_str(&format!("  task {:<5} {}\n", task.task, parts.join(", ")));
+        }
+    }
+    text
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(|entry| entry["name"].as_str()).collect()
+}
+
+fn entry(manifest: &Manifest) -> Value {
+    let packs: Vec<Value> = manifest
+        .packs()
+        .iter()
+        .map(|pack| json!({ "digest": pack.digest, "length": pack.length }))
+        .collect();
+    let operators: Vec<Value> = manifest.operators.iter().map(operator_entry).collect();
+    json!({
+        "epoch": manifest.epoch,
+        "job": manifest.job,
+        "parent": manifest.parent,
+        "generation": manifest.generation,
+        "created": format::time(manifest.created_ms),
+        "created_ms": manifest.created_ms,
+        "key_groups": manifest.key_groups,
+        "key_hash": manifest.key_hash,
+        "statistics": manifest.statistics,
+        "state_bytes": manifest.state_bytes(),
+        "inline_bytes": manifest.inline_bytes(),
+        "packs": packs,
+        "operators": operators,
+    })
+}
+
+fn operator_entry(operator: &OperatorState) -> Value {
+    let tasks: Vec<Value> = operator
+        .tasks
+        .iter()
+        .map(|task| {
+            json!({ "task": task.task, "watermark": task.watermark, "position": task.position })
+        })
+        .collect();
+    let groups: serde_json::Map<String, Value> = operator
+        .groups
+        .iter()
+        .map(|(group, chain)| (group.to_string(), chain.iter().map(segment_entry).collect()))
+        .collect();
+    json!({
+        "id": operator.id,
+        "component": operator.component,
+        "parallelism": operator.parallelism,
+        "description": operator.description,
+        "tasks": tasks,
+        "groups": groups,
+    })
+}
+
+fn segment_entry(segment: &SegmentRef) -> Value {
+    let packs: BTreeSet<String> = match &segment.location {
+        Location::Inline(_) => BTreeSet::new(),
+        Location::Packed(ranges) => {
+            ranges.iter().map(|range| range.pack.digest.to_string()).collect()
+        }
+    };
+    json!({
+        "full": segment.full,
+        "entries": segment.entries,
+        "bytes": segment.size_bytes(),
+        "packs": packs,
+    })
+}

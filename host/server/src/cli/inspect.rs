@@ -1,0 +1,130 @@
+//! `statehouse inspect`: what a component declares and what it imports.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use statehouse_operator::{Description, Port};
+use statehouse_wasm::{Component, Inspection, Limits, WasmEngine, WasmSettings};
+
+use super::{log, print};
+use crate::environment::Environment;
+use crate::format;
+
+/// Show what a component declares: its operators with their ports, states, timers and metrics, and its imports
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  statehouse inspect hello.wasm
+  statehouse inspect hello.wasm --json")]
+pub(super) struct InspectArgs {
+    /// The component's file
+    #[arg(value_name = "COMPONENT")]
+    component: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
+    log::start_plain()?;
+    let path = args.component.display();
+    let bytes = std::fs::read(&args.component).with_context(|| format!("cannot read `{path}`"))?;
+    let inspection = inspect(&bytes).map_err(|error| anyhow::anyhow!("`{path}` {error}"))?;
+    if args.json {
+        print::json(&inspection)?;
+    } else {
+        print::data(text(&inspection))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Loads a component as a job would.
+pub(super) fn inspect(bytes: &[u8]) -> Result<Inspection, statehouse_wasm::Error> {
+    let cache = Environment::read().components();
+    let engine = WasmEngine::new(WasmSettings { instances: 1, cache })?;
+    Ok(Component::load(&engine, bytes, &Limits::default())?.inspect())
+}
+
+fn text(inspection: &Inspection) -> String {
+    let mut text = String::new();
+    for operator in &inspection.operators {
+        text.push_str(&operator_text(operator));
+        text.push('\n');
+    }
+    text.push_str("imports\n");
+    // Interfaces without functions lend types only.
+    let used = inspection.imports.iter().filter(|import| !import.functions.is_empty());
+    for import in used {
+        text.push_str(&format!("  {}  {}\n", import.name, import.functions.join(" ")));
+    }
+    if inspection.imports.is_empty() {
+        text.push_str("  nothing\n");
+    }
+    let size = format::bytes(inspection.size_bytes as u64);
+    text.push_str(&format!("\nsize    {size}\ndigest  {}\n", inspection.digest));
+    text
+}
+
+/// One operator as a person reads it.
+pub(super) fn operator_text(operator: &Description) -> String {
+    let mut text = format!("operator {} {}\n", operator.name, operator.version);
+    let mut list = |what: &str, entries: Vec<String>| {
+        for (place, entry) in entries.iter().enumerate() {
+            let heading = if place == 0 { what } else { "" };
+            text.push_str(&format!("  {heading:<8}{entry}\n"));
+        }
+    };
+    list("inputs", operator.inputs.iter().map(port).collect());
+    list("outputs", operator.outputs.iter().map(port).collect());
+    let states = operator.states.iter();
+    list(
+        "states",
+        states
+            .map(|state| {
+                let kind = name_of(&state.kind);
+                let version = match state.schema_version {
+                    0 | 1 => String::new(),
+                    version => format!(", schema version {version}"),
+                };
+                format!("{}: {kind} of {}{version}", state.name, state_type(state))
+            })
+            .collect(),
+    );
+    let timers = operator.timers.iter();
+    list(
+        "timers",
+        timers.map(|timer| format!("{}: {}", timer.name, name_of(&timer.domain))).collect(),
+    );
+    let metrics = operator.metrics.iter();
+    list(
+        "metrics",
+        metrics.map(|metric| format!("{}: {}", metric.name, name_of(&metric.kind))).collect(),
+    );
+    text
+}
+
+fn port(port: &Port) -> String {
+    match &port.key {
+        Some(key) => format!("{}: {} by {key}", port.name, port.value),
+        None => format!("{}: {}", port.name, port.value),
+    }
+}
+
+fn state_type(state: &statehouse_state::StateDeclaration) -> String {
+    match name_of(&state.value).as_str() {
+        "bytes" => state.codec.clone(),
+        word => word.to_owned(),
+    }
+}
+
+/// The name that descriptions and manifests give a plain value.
+fn name_of(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name.replace('-', " "),
+        Ok(serde_json::Value::Object(fields)) => {
+            fields.keys().cloned().collect::<Vec<_>>().join(" ")
+        }
+        _ => String::new(),
+    }
+}

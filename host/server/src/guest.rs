@@ -1,0 +1,8 @@
+//! Guest crates: from a Cargo project to components.
+
+pub mod build;
+pub mod component;
+pub mod route;
+
+pub use build::{Build, BuildError, Built};
+pub use route::{Route, RouteError};

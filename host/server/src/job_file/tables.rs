@@ -1,0 +1,201 @@
+//! The tables of a job file: plain data, one documented field each.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use statehouse_engine::CheckpointSettings;
+use statehouse_operator::ErrorPolicy;
+use statehouse_state::KeyGroups;
+
+use super::values::{ByteSize, Millis, Text, Wires};
+
+/// `[job]`: the job as a whole.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct JobTable {
+    /// The job's name: letters, digits, `-` and `_`. Its checkpoints carry it.
+    #[serde(deserialize_with = "name")]
+    pub name: String,
+    /// How many key groups the state is divided into; fixed for the life of the state, and the most tasks that an
+    /// operator can have. 1 to 32768, default 128.
+    #[serde(default = "default_key_groups", deserialize_with = "key_groups")]
+    pub key_groups: KeyGroups,
+    /// How many tasks an operator has unless it says otherwise. Default 1.
+    #[serde(default = "one", deserialize_with = "parallelism")]
+    pub parallelism: u32,
+}
+
+/// `[checkpoint]`: where and how often the job is made durable.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CheckpointTable {
+    /// The folder; made if it is not there. It belongs to this job alone.
+    pub dir: PathBuf,
+    /// Time from one checkpoint to the next, at least 1ms. Default 10s.
+    #[serde(default, deserialize_with = "some_interval")]
+    pub interval: Option<Millis>,
+    /// The least time between the end of a checkpoint and the beginning of the next. Default none.
+    pub min_pause: Option<Millis>,
+    /// A checkpoint that takes longer is given up. Default 10m.
+    pub timeout: Option<Millis>,
+    /// How many checkpoints in a row may fail before the job does. Default 0.
+    pub tolerable_failed: Option<u32>,
+    /// State that is together no larger than this travels in the manifest. Default 20KiB.
+    pub inline_threshold: Option<ByteSize>,
+}
+
+impl CheckpointTable {
+    /// What the engine wants to know.
+    pub fn settings(&self) -> CheckpointSettings {
+        let default = CheckpointSettings::default();
+        let or = |ours: Option<Millis>, default| ours.map_or(default, |ours| ours.0);
+        CheckpointSettings {
+            interval: self.interval.map(|interval| interval.0).or(default.interval),
+            min_pause: or(self.min_pause, default.min_pause),
+            timeout: or(self.timeout, default.timeout),
+            tolerable_failed: self.tolerable_failed.unwrap_or(default.tolerable_failed),
+            inline_threshold: self.inline_threshold.map_or(default.inline_threshold, |size| size.0),
+        }
+    }
+}
+
+/// `[dead-letters]`: where records go that a node with `on-error = "dead-letter"` cannot take.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DeadLettersTable {
+    /// A folder of JSON Lines files, each line with the reason and the record.
+    pub path: PathBuf,
+}
+
+/// What every `[[source]]` has, whatever its connector.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SourceFields {
+    /// The node's name, unique in the job.
+    pub id: String,
+    /// How many tasks share the input. Default 1.
+    #[serde(default = "one", deserialize_with = "parallelism")]
+    pub parallelism: u32,
+    /// What happens to input that is no record: `fail`, `skip` or `dead-letter`. Default `fail`.
+    #[serde(default)]
+    pub on_error: ErrorPolicy,
+    /// How late records may come: the watermark stays this far behind the newest event time. Default: no watermarks.
+    pub watermark_lag: Option<Millis>,
+}
+
+impl SourceFields {
+    /// Their names in the file.
+    pub(super) const FIELDS: &'static [&'static str] =
+        &["id", "parallelism", "on-error", "watermark-lag"];
+}
+
+/// What every `[[sink]]` has, whatever its connector.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SinkFields {
+    /// The node's name, unique in the job.
+    pub id: String,
+    /// The outputs that feed it, as `node` or `node.port`: one, or a list.
+    pub input: Wires,
+    /// How many tasks write. Default 1.
+    #[serde(default = "one", deserialize_with = "parallelism")]
+    pub parallelism: u32,
+}
+
+impl SinkFields {
+    /// Their names in the file.
+    pub(super) const FIELDS: &'static [&'static str] = &["id", "input", "parallelism"];
+}
+
+/// `[[operator]]`: a component at work.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OperatorFields {
+    /// The node's name, unique in the job. Its state belongs to this name.
+    pub id: String,
+    /// The component's file.
+    pub component: PathBuf,
+    /// Which of the component's operators. Default: the one named like the id, or the only one.
+    pub operator: Option<String>,
+    /// The outputs that feed an operator with one input port.
+    pub input: Option<Wires>,
+    /// The outputs that feed each input port, by the port's name.
+    pub inputs: Option<BTreeMap<String, Wires>>,
+    /// How many tasks. Default: `parallelism` of `[job]`.
+    #[serde(default, deserialize_with = "some_parallelism")]
+    pub parallelism: Option<u32>,
+    /// What happens to a record that the operator fails on: `fail`, `skip` or `dead-letter`. Default `fail`.
+    #[serde(default)]
+    pub on_error: ErrorPolicy,
+    /// Generates watermarks from the times of the operator's outputs, this far behind the newest. Default: the
+    /// watermarks of the inputs pass through.
+    pub watermark_lag: Option<Millis>,
+    /// The operator's own settings.
+    #[serde(default)]
+    pub config: BTreeMap<String, Text>,
+    /// The most linear memory of one task. Default 64MiB.
+    pub memory_limit: Option<ByteSize>,
+    /// The most time that one call may take. Default 1s.
+    pub deadline: Option<Millis>,
+}
+
+impl OperatorFields {
+    /// Checks what one table can be checked for by itself.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match (&self.input, &self.inputs) {
+            (Some(_), Some(_)) => Err("it has both `input` and `inputs`: keep one".to_owned()),
+            (None, None) => Err(
+                "missing field `input` (or `inputs` for several ports), the outputs that feed it"
+                    .to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn default_key_groups() -> KeyGroups {
+    KeyGroups::DEFAULT
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let usable = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(usable) {
+        return Err(D::Error::custom(format!(
+            "`{name}` cannot be used: a name is letters, digits, `-` and `_`, not empty"
+        )));
+    }
+    Ok(name)
+}
+
+fn key_groups<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyGroups, D::Error> {
+    let count = i64::deserialize(deserializer)?;
+    u32::try_from(count).ok().and_then(KeyGroups::new).ok_or_else(|| {
+        D::Error::custom(format!("{count} is out of range: it must be 1 to {}", KeyGroups::MAX))
+    })
+}
+
+fn parallelism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let tasks = i64::deserialize(deserializer)?;
+    u32::try_from(tasks).ok().filter(|tasks| (1..=KeyGroups::MAX).contains(tasks)).ok_or_else(
+        || D::Error::custom(format!("{tasks} is out of range: it must be 1 to {}", KeyGroups::MAX)),
+    )
+}
+
+fn some_parallelism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    parallelism(deserializer).map(Some)
+}
+
+fn some_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Millis>, D::Error> {
+    let interval = Millis::deserialize(deserializer)?;
+    if interval.as_i64() == 0 {
+        return Err(D::Error::custom("it must be at least 1ms"));
+    }
+    Ok(Some(interval))
+}

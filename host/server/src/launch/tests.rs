@@ -1,0 +1,181 @@
+//! Jobs that start, resume, and refuse to: with files on a real disk, and no operator between source and sink.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use statehouse_engine::threads;
+
+use super::*;
+use crate::environment::Environment;
+use crate::job_graph;
+
+const JOB: &str = r#"
+[job]
+name = "copy"
+[checkpoint]
+dir = "checkpoints"
+[[source]]
+id = "lines"
+connector = "lines"
+path = "in"
+[[sink]]
+id = "out"
+connector = "jsonl"
+input = "lines"
+path = "out"
+"#;
+
+/// A folder with a job that copies lines.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("job.toml"), JOB).unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        fs::write(folder.path().join("in/a.txt"), "one\ntwo\n").unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn launch(&self, from: &StartFrom) -> Result<Launched, LaunchError> {
+        self.launch_with(from, &[])
+    }
+
+    fn launch_with(&self, from: &StartFrom, set: &[&str]) -> Result<Launched, LaunchError> {
+        let set: Vec<_> = set.iter().map(|set| set.parse().unwrap()).collect();
+        let file = JobFile::read(&self.path("job.toml"), &set).unwrap();
+        let graph = job_graph::build(&file, &Environment::default()).unwrap();
+        launch(&file, graph, from)
+    }
+
+    /// Runs the job to its end; says where it resumed.
+    fn run(&self, from: &StartFrom) -> Option<u64> {
+        let Launched { job, clock, resumed_from, lock } = self.launch(from).unwrap();
+        threads::run(job, &clock).unwrap();
+        drop(lock);
+        resumed_from.map(|from| from.epoch)
+    }
+
+    /// The file of a checkpoint's manifest.
+    fn manifest(&self, epoch: u64) -> PathBuf {
+        self.path(&format!("checkpoints/manifests/{epoch:020}.json"))
+    }
+}
+
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => files_below(&entry.path(), found),
+            false => found.push(entry.path()),
+        }
+    }
+}
+
+/// Every file below a folder with its bytes.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    files_below(folder, &mut found);
+    found.sort();
+    found.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+fn flip_bit(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_second_run_resumes_from_the_newest_checkpoint() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&StartFrom::Newest), None);
+    let first = folder.run(&StartFrom::Newest);
+    assert!(first.is_some());
+    assert!(folder.run(&StartFrom::Newest) > first);
+    let written = contents(&folder.path("out"));
+    let parts =
+        written.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "jsonl"));
+    assert_eq!(parts.count(), 1, "{written:?}");
+}
+
+#[test]
+fn a_damaged_newest_checkpoint_is_refused_and_nothing_changes() {
+    let folder = Folder::new();
+    folder.run(&StartFrom::Newest);
+    let older = folder.run(&StartFrom::Newest).unwrap();
+    let newest = older + 1;
+    flip_bit(&folder.manifest(newest));
+    let before = contents(folder.0.path());
+    let error = folder.launch(&StartFrom::Newest).unwrap_err().to_string();
+    assert!(error.contains(&format!("checkpoint {newest} cannot be restored: ")), "{error}");
+    assert!(
+        error
+            .contains(&format!("checkpoint {older} verifies: start from it with `--from {older}`")),
+        "{error}"
+    );
+    assert_eq!(contents(folder.0.path()), before);
+    let resumed = folder.run(&StartFrom::Epoch(Epoch(older)));
+    assert_eq!(resumed, Some(older));
+}
+
+#[test]
+fn a_directory_that_a_live_job_owns_is_refused() {
+    let folder = Folder::new();
+    let first = folder.launch(&StartFrom::Newest).unwrap();
+    let error = folder.launch(&StartFrom::Newest).unwrap_err().to_string();
+    let expected = format!("is in use by process {}", std::process::id());
+    assert!(error.contains(&expected), "{error}");
+    drop(first);
+    folder.run(&StartFrom::Newest);
+}
+
+#[test]
+fn a_checkpoint_that_is_not_there_is_named_with_those_that_are() {
+    let folder = Folder::new();
+    folder.run(&StartFrom::Newest);
+    let error = folder.launch(&StartFrom::Epoch(Epoch(99))).unwrap_err().to_string();
+    assert!(error.contains("there is no checkpoint 99 in"), "{error}");
+    assert!(error.contains("there is only checkpoint 1"), "{error}");
+}
+
+#[test]
+fn another_directory_can_be_the_start_and_is_only_read() {
+    let folder = Folder::new();
+    folder.run(&StartFrom::Newest);
+    let before = contents(&folder.path("checkpoints"));
+    let from = StartFrom::Directory(folder.path("checkpoints"));
+    let set = ["checkpoint.dir=elsewhere"];
+    let Launched { job, clock, resumed_from, .. } = folder.launch_with(&from, &set).unwrap();
+    threads::run(job, &clock).unwrap();
+    assert_eq!(resumed_from.unwrap().directory, folder.path("checkpoints"));
+    assert_eq!(contents(&folder.path("checkpoints")), before);
+    assert!(folder.path("elsewhere").is_dir());
+}
+
+#[test]
+fn a_fresh_run_does_not_overwrite_output_that_is_there() {
+    let folder = Folder::new();
+    folder.run(&StartFrom::Newest);
+    let before = contents(&folder.path("out"));
+    let error = folder.launch(&StartFrom::Nothing).unwrap_err().to_string();
+    assert!(error.contains("already holds"), "{error}");
+    assert_eq!(contents(&folder.path("out")), before);
+    fs::remove_dir_all(folder.path("out")).unwrap();
+    assert_eq!(folder.run(&StartFrom::Nothing), None);
+    assert_eq!(folder.run(&StartFrom::Newest), Some(2), "epochs go on above those that were there");
+}
+
+#[test]
+fn what_from_takes_is_a_number_or_a_directory() {
+    assert_eq!("7".parse(), Ok(StartFrom::Epoch(Epoch(7))));
+    assert_eq!("c/7".parse(), Ok(StartFrom::Directory("c/7".into())));
+    let folder = Folder::new();
+    let from = StartFrom::Directory(folder.path("nowhere"));
+    let error = folder.launch(&from).unwrap_err().to_string();
+    assert!(error.ends_with("there is no such directory or job file"), "{error}");
+}
