@@ -51,7 +51,9 @@ fn every_file_says_what_it_is_for() {
         }
     }
     for (name, text) in files() {
-        if name.ends_with("Cargo.toml") && name.starts_with("host/") && !text.contains("description =")
+        if name.ends_with("Cargo.toml")
+            && name.starts_with("host/")
+            && !text.contains("description =")
         {
             problems.push(format!("{name}: has no description"));
         }
@@ -189,7 +191,8 @@ fn names_are_those_of_the_house() {
         for (number, line) in text.lines().enumerate() {
             let code = line.trim_start();
             let declared = ["pub struct ", "struct ", "pub enum ", "pub trait ", "enum ", "trait "];
-            let Some(rest) = declared.iter().find_map(|declares| code.strip_prefix(declares)) else {
+            let Some(rest) = declared.iter().find_map(|declares| code.strip_prefix(declares))
+            else {
                 continue;
             };
             let declared: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
@@ -208,7 +211,8 @@ fn every_decision_is_listed_and_every_link_leads_somewhere() {
     for (name, text) in files().into_iter().filter(|(name, _)| name.ends_with(".md")) {
         let file = Path::new(&name);
         let is_decision = name.starts_with("docs/decisions/") && !name.ends_with("README.md");
-        let listed = file.file_name().and_then(|file| file.to_str()).is_some_and(|f| index.contains(f));
+        let listed =
+            file.file_name().and_then(|file| file.to_str()).is_some_and(|f| index.contains(f));
         if is_decision && !listed {
             problems.push(format!("{name}: not listed in docs/decisions/README.md"));
         }
@@ -226,12 +230,16 @@ fn every_decision_is_listed_and_every_link_leads_somewhere() {
 #[test]
 fn every_misbehaving_guest_has_a_test() {
     let all = rust_files();
-    let tests: String =
-        all.iter().filter(|(name, _)| name.starts_with("tests/it/")).map(|(_, text)| &**text).collect();
+    let tests: String = all
+        .iter()
+        .filter(|(name, _)| name.starts_with("tests/it/"))
+        .map(|(_, text)| &**text)
+        .collect();
     let mut problems = Vec::new();
     let mut guests = 0;
     for (name, text) in all.iter().filter(|(name, _)| name.starts_with("tests/guests/src")) {
-        for guest in text.split("const NAME: &str = \"").skip(1).filter_map(|s| s.split('"').next()) {
+        for guest in text.split("const NAME: &str = \"").skip(1).filter_map(|s| s.split('"').next())
+        {
             guests += 1;
             if !tests.contains(&format!("\"{guest}\"")) {
                 problems.push(format!("{name}: no test in tests/it names the guest \"{guest}\""));

@@ -97,7 +97,8 @@ fn a_directory_that_a_live_process_owns_is_left_alone() {
     let mut owner = place.start(&["run", "job.toml", "--no-progress"]);
     let lock = place.path("checkpoints/.lock");
     // The owner is there when the lock names it; looking costs nothing else.
-    while fs::read_to_string(&lock).ok().is_none_or(|text| !text.contains(&owner.id().to_string())) {
+    while fs::read_to_string(&lock).ok().is_none_or(|text| !text.contains(&owner.id().to_string()))
+    {
         assert!(owner.try_wait().unwrap().is_none(), "the owner has ended");
         std::thread::yield_now();
     }

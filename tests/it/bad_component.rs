@@ -72,7 +72,10 @@ fn compiled_code_that_is_damaged_or_of_another_engine_is_replaced() {
         bytes[at] ^= 1;
         fs::write(&file, bytes).unwrap();
         let done = place.run(&["run", "job.toml"]).succeeded();
-        assert!(done.stderr.contains("WARN") && done.stderr.contains("compiled"), "{damage}: {done:?}");
+        assert!(
+            done.stderr.contains("WARN") && done.stderr.contains("compiled"),
+            "{damage}: {done:?}"
+        );
         assert_eq!(fs::read(compiled(&place)).unwrap(), good, "{damage}: compiled anew");
     }
     let quiet = place.run(&["run", "job.toml"]).succeeded();

@@ -14,7 +14,10 @@ fn words_are_counted_as_a_plain_loop_counts_them() {
     for entry in std::fs::read_dir(example.join("data")).unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        place.write(&format!("data/{}", path.file_name().unwrap().to_str().unwrap()), text.as_bytes());
+        place.write(
+            &format!("data/{}", path.file_name().unwrap().to_str().unwrap()),
+            text.as_bytes(),
+        );
         for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
             *expected.entry(word.to_lowercase()).or_default() += 1;
         }

@@ -31,8 +31,7 @@ fn expected(csv: &str) -> BTreeMap<(String, String), Day> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let header = reader.headers().unwrap().clone();
     let column = |name: &str| header.iter().position(|column| column == name).unwrap();
-    let [dest, hour, departed, delay] =
-        ["dest", "time_hour", "dep_time", "arr_delay"].map(column);
+    let [dest, hour, departed, delay] = ["dest", "time_hour", "dep_time", "arr_delay"].map(column);
     for row in reader.records() {
         let row = row.unwrap();
         // The minute is less than 60, so the hour alone decides the day.

@@ -44,16 +44,20 @@ fn sink(operator: &str, port: &str) -> String {
 }
 
 /// Runs rows of (key, value) through an operator; returns the place.
-fn through(operator: &str, port: &str, rows: &[(u64, Value)], sinks: &[&str], extra: &str) -> Workplace {
+fn through(
+    operator: &str,
+    port: &str,
+    rows: &[(u64, Value)],
+    sinks: &[&str],
+    extra: &str,
+) -> Workplace {
     let mut text = job(operator, port, extra);
     for output in sinks {
         text += &sink(operator, output);
     }
     let place = Workplace::with_guests(&text);
-    let lines: Vec<String> = rows
-        .iter()
-        .map(|(key, value)| json!({ "key": key, "value": value }).to_string())
-        .collect();
+    let lines: Vec<String> =
+        rows.iter().map(|(key, value)| json!({ "key": key, "value": value }).to_string()).collect();
     place.write("rows.jsonl", lines.join("\n").as_bytes());
     place.run(&["run", "job.toml"]).succeeded();
     place
@@ -110,7 +114,8 @@ fn a_rejected_record_keeps_what_was_done_for_it() {
 fn the_policy_decides_between_failing_and_skipping() {
     let rows = b"{\"key\":1,\"value\":4}\n{\"key\":2,\"value\":-1001}\n{\"key\":1,\"value\":5}\n";
     for (policy, code) in [("fail", Some(1)), ("skip", Some(0))] {
-        let text = job("mishap", "numbers", "").replace("\"dead-letter\"", &format!("\"{policy}\""));
+        let text =
+            job("mishap", "numbers", "").replace("\"dead-letter\"", &format!("\"{policy}\""));
         let place = Workplace::with_guests(&(text + &sink("mishap", "+sums")));
         place.write("rows.jsonl", rows);
         let done = place.run(&["run", "job.toml"]);
@@ -128,7 +133,8 @@ fn the_policy_decides_between_failing_and_skipping() {
 
 #[test]
 fn an_operator_that_goes_wrong_while_opening_is_refused() {
-    for (how, says) in [("panic", "told to panic"), ("spin", "deadline"), ("refuse", "told to refuse")]
+    for (how, says) in
+        [("panic", "told to panic"), ("spin", "deadline"), ("refuse", "told to refuse")]
     {
         let text = job("mishap", "numbers", &format!("config = {{ open = \"{how}\" }}"));
         let place = Workplace::with_guests(&(text + &sink("mishap", "+sums")));
@@ -175,7 +181,8 @@ fn breaches_of_the_contract_are_caught_one_by_one() {
     // `single-forms` sets a timer, which the operator refuses to take.
     assert_eq!(timers.len(), 2, "{timers:?}");
     assert!(timers.iter().all(|letter| letter["timer"] == "alarm"));
-    let mut acts: Vec<_> = dead.iter().map(|dead| dead["record"]["value"].as_str().unwrap()).collect();
+    let mut acts: Vec<_> =
+        dead.iter().map(|dead| dead["record"]["value"].as_str().unwrap()).collect();
     acts.sort_unstable();
     let mut expected: Vec<_> = BREACHES.into_iter().chain(["err-row"]).collect();
     expected.sort_unstable();

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 /// The binary, built before the tests: `make integration` does both.
 pub(crate) fn binary() -> PathBuf {
     let here = std::env::current_exe().expect("a running program has a path");
-    let binary = here.parent().and_then(Path::parent).expect("tests lie in deps/").join("statehouse");
+    let binary =
+        here.parent().and_then(Path::parent).expect("tests lie in deps/").join("statehouse");
     assert!(binary.exists(), "{} is missing: build it by `make integration`", binary.display());
     binary
 }
@@ -84,7 +85,8 @@ impl Done {
     /// Its JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing is done before the arguments are parsed, so that help is quick.
 
+mod bench;
 mod build;
 mod checkpoint;
 mod completions;
@@ -44,6 +45,8 @@ enum Verb {
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointVerb),
     Inspect(inspect::InspectArgs),
+    #[command(subcommand)]
+    Bench(bench::BenchVerb),
     Completions(completions::CompletionsArgs),
 }
 
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Verb::New(args) => new::run(args),
         Verb::Checkpoint(verb) => checkpoint::run(verb),
         Verb::Inspect(args) => inspect::run(args),
+        Verb::Bench(verb) => bench::run(verb),
         Verb::Completions(args) => completions::run(args),
     };
     match done {

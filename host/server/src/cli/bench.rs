@@ -1,0 +1,227 @@
+//! `statehouse bench`: figures of this machine, each beside its baseline of the same run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand, ValueEnum};
+use statehouse_wasm::Component;
+
+use super::{log, print};
+use crate::bench::boundary::{self, Line};
+use crate::bench::sum::{self, SumFigures, SumSettings};
+use crate::bench::{guest, machine};
+use crate::environment::Environment;
+use crate::format::{self, Align};
+use crate::guest::Build;
+
+/// Measure this machine: what the boundary costs, and a keyed running sum end to end
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  statehouse bench boundary
+  statehouse bench sum --keys 100000 --operator wasm
+  statehouse bench sum --keys 5000000 --operator native --checkpoint-interval off --json")]
+pub(super) enum BenchVerb {
+    Boundary(BoundaryArgs),
+    Sum(SumArgs),
+}
+
+/// Measure what the boundary between host and component costs, by the work of an operator
+#[derive(Debug, Args)]
+pub(super) struct BoundaryArgs {
+    #[command(flatten)]
+    guest: GuestArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measure a keyed running sum: generator, operator, sink, checkpoints to a directory
+#[derive(Debug, Args)]
+pub(super) struct SumArgs {
+    /// Distinct keys, uniformly drawn
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
+    /// Records of one run
+    #[arg(long, value_name = "N", default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    records: u64,
+    /// Tasks of each node, and processors that the process is kept on
+    #[arg(long, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128))]
+    parallelism: u32,
+    /// Where the state is
+    #[arg(long, value_enum, default_value_t = BackendArg::Heap)]
+    backend: BackendArg,
+    /// Time between checkpoints, or `off`
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    checkpoint_interval: Interval,
+    /// The operator to measure; the native one is measured in any case
+    #[arg(long, value_enum, default_value_t = OperatorArg::Wasm)]
+    operator: OperatorArg,
+    /// Runs of each kind; medians count
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repetitions: u32,
+    /// Where the checkpoints go; the folder is emptied before each run and removed at the end
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    #[command(flatten)]
+    guest: GuestArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where the measured component comes from.
+#[derive(Debug, Args)]
+struct GuestArgs {
+    /// The component with the measured operators; built from the source tree if left out
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BackendArg {
+    Heap,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OperatorArg {
+    Wasm,
+    Native,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Interval(Option<Duration>);
+
+fn interval(text: &str) -> Result<Interval, String> {
+    if text == "off" {
+        return Ok(Interval(None));
+    }
+    match humantime::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err("must be more than nothing, or `off`".to_owned()),
+        Ok(time) => Ok(Interval(Some(time))),
+        Err(error) => Err(format!("{error}; write it like `1s` or `500ms`, or `off`")),
+    }
+}
+
+pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
+    log::start_plain()?;
+    match verb {
+        BenchVerb::Boundary(args) => {
+            let lines = boundary::run(&component(&args.guest)?).map_err(|error| anyhow!(error))?;
+            if args.json {
+                let figures = serde_json::json!({ "benchmark": "boundary", "lines": lines });
+                print::json(&figures)?;
+            } else {
+                print::data(boundary_text(&lines))?;
+            }
+        }
+        BenchVerb::Sum(args) => {
+            let figures = measure_sum(&args)?;
+            if args.json {
+                print::json(&figures)?;
+            } else {
+                print::data(sum_text(&figures))?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure_sum(args: &SumArgs) -> anyhow::Result<SumFigures> {
+    let BackendArg::Heap = args.backend;
+    let settings = SumSettings {
+        keys: args.keys,
+        records: args.records,
+        parallelism: args.parallelism,
+        checkpoint_interval: args.checkpoint_interval.0,
+        repetitions: args.repetitions as usize,
+    };
+    // Before the processors are limited, so that building and compiling have all of them.
+    let component = match args.operator {
+        OperatorArg::Wasm => Some(component(&args.guest)?),
+        OperatorArg::Native => None,
+    };
+    let processors = machine::pin(args.parallelism as usize).context("cannot choose processors")?;
+    let directory = match &args.directory {
+        Some(directory) => directory.join("statehouse-bench"),
+        None => std::env::temp_dir().join(format!("statehouse-bench-{}", std::process::id())),
+    };
+    let figures = sum::run(&settings, component.as_ref(), &directory, processors);
+    let _ = std::fs::remove_dir_all(&directory);
+    figures.map_err(|error| anyhow!(error))
+}
+
+/// The component that was named, or else the one of the source tree, built if it is not there yet.
+fn component(args: &GuestArgs) -> anyhow::Result<Component> {
+    if let Some(path) = &args.component {
+        return guest::load(path).map_err(|error| anyhow!(error));
+    }
+    let sources = guest::sources().context(
+        "the sources of the benchmarks' component are not where this binary was built: name it by `--component`",
+    )?;
+    let environment = Environment::read();
+    let cache = environment.cache.as_deref().context("there is no cache: set STATEHOUSE_CACHE")?;
+    let path = cache.join("bench/bench-guest.wasm");
+    let folder = path.parent().expect("it lies in a folder");
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create `{}`", folder.display()))?;
+    let build =
+        Build { directory: sources, package: None, output: Some(path.clone()), quiet: true };
+    build.run(Some(cache))?;
+    guest::load(&path).map_err(|error| anyhow!(error))
+}
+
+fn boundary_text(lines: &[Line]) -> String {
+    let columns = [
+        ("operator", Align::Left),
+        ("batch", Align::Right),
+        ("native ns", Align::Right),
+        ("wasm ns", Align::Right),
+        ("boundary ns", Align::Right),
+    ];
+    let rows: Vec<[String; 5]> = lines
+        .iter()
+        .map(|line| {
+            [
+                line.work.to_owned(),
+                line.batch.to_string(),
+                format!("{:.1}", line.native_ns),
+                format!("{:.1}", line.wasm_ns),
+                format!("{:.1}", line.boundary_ns),
+            ]
+        })
+        .collect();
+    format::table(columns, &rows)
+}
+
+fn sum_text(figures: &SumFigures) -> String {
+    let million = |rate: f64| format!("{:.2} million records a second", rate / 1e6);
+    let mut text = format!(
+        "{} keys, {} records, {} processors, median of {}\n",
+        format::count(figures.keys),
+        format::count(figures.records),
+        figures.processors,
+        figures.repetitions
+    );
+    if let (Some(wasm), Some(ratio)) =
+        (figures.wasm_records_per_second_per_core, figures.wasm_time_over_native)
+    {
+        text += &format!(
+            "wasm       {} and processor, {ratio:.2} × the time of native\n",
+            million(wasm)
+        );
+    }
+    let native = million(figures.native_records_per_second_per_core);
+    text += &format!("native     {native} and processor\n");
+    text += &format!("bare loop  {}\n", million(figures.bare_loop_records_per_second));
+    let taken = &figures.checkpoints;
+    text += &format!(
+        "{} checkpoints: median {} ms, longest {} ms, median {}\n",
+        taken.count,
+        taken.duration_ms_median,
+        taken.duration_ms_max,
+        format::bytes(taken.written_bytes_median)
+    );
+    text + &format!("peak memory {}\n", format::bytes(figures.peak_memory_bytes))
+}
