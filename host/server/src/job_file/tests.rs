@@ -1,5 +1,7 @@
 //! Job files, good and bad, and the overrides of the command line.
 
+mod reference;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -273,7 +275,7 @@ fn overrides_that_lead_nowhere_are_told_why() {
     check("job.name.x=1", "`--set job.name.x=1`: `name` is not a table");
     check(
         "checkpoint.interval=soon",
-        "f/job.toml: [checkpoint]: `interval` (from --set): `soon` is no duration (expected number at 0): write it like \
-         \"500ms\", \"10s\" or \"1h 30m\"",
+        "f/job.toml: [checkpoint]: `interval` (from --set): `soon` is no duration (expected number at 0): write it \
+         like \"500ms\", \"10s\" or \"1h 30m\"",
     );
 }
