@@ -41,7 +41,7 @@ fn what_is_written_is_read_back() {
         "connector = 'stdin'\nformat = 'csv'\ndelimiter = ';'",
         "connector = 'stdin'\nformat = 'jsonl'\nkey = '/k'",
         "connector = 'lines'\npath = 'a'",
-        "connector = 'generator'\nkeys = 5\nrecords-per-ms = 4\nrecords = 10\ndistribution = 'zipf'\nexponent = 1.5\nrate = 3",
+        "connector = 'generator'\nkeys = 5\nrecords = 10\ndistribution = 'zipf'\nexponent = 1.5\nrate = 3",
     ] {
         let settings = source(text).unwrap();
         assert_eq!(source(&toml::to_string(&settings).unwrap()), Ok(settings));

@@ -31,7 +31,8 @@ pub(super) fn run(args: NewArgs) -> anyhow::Result<ExitCode> {
     let folder = made.strip_prefix(".").unwrap_or(&made).display();
     print::data(format_args!("{folder}\n"))?;
     print::remark(format_args!(
-        "made `{folder}`; next:\n  statehouse build {folder}\n  statehouse run {folder}/job.toml\n  cat {folder}/out/totals/*.jsonl"
+        "made `{folder}`; next:\n  statehouse build {folder}\n  statehouse run {folder}/job.toml\n  \
+         cat {folder}/out/totals/*.jsonl"
     ));
     Ok(ExitCode::SUCCESS)
 }

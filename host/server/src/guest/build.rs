@@ -41,7 +41,10 @@ pub struct Built {
 pub enum BuildError {
     #[error(transparent)]
     Route(#[from] RouteError),
-    #[error("there is no `Cargo.toml` in `{}`: name the folder of a guest crate, or make one by `statehouse new`", .0.display())]
+    #[error(
+        "there is no `Cargo.toml` in `{}`: name the folder of a guest crate, or make one by `statehouse new`",
+        .0.display()
+    )]
     NoManifest(PathBuf),
     #[error("cannot run cargo")]
     Run(#[source] std::io::Error),
