@@ -85,7 +85,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         ));
     }
     let handle = job.handle.clone();
-    let interrupts = stop_on_signals(&handle)?;
+    let interrupts = stop_on_signals(&handle, &bars)?;
     let started = clock.now();
     let progress = Progress::start(&bars, handle.clone(), Arc::clone(&clock));
     let ended = threads::run(job, &clock);
@@ -117,12 +117,13 @@ fn shows_progress(args: &RunArgs, file: &JobFile) -> bool {
 }
 
 /// The first signal ends the job with a checkpoint, the second one the process. Returns how many there were.
-fn stop_on_signals(handle: &JobHandle) -> anyhow::Result<Arc<AtomicU32>> {
+fn stop_on_signals(handle: &JobHandle, bars: &MultiProgress) -> anyhow::Result<Arc<AtomicU32>> {
     let count = Arc::new(AtomicU32::new(0));
-    let (seen, handle) = (Arc::clone(&count), handle.clone());
+    let (seen, handle, bars) = (Arc::clone(&count), handle.clone(), bars.clone());
     ctrlc::set_handler(move || {
         if seen.fetch_add(1, Ordering::AcqRel) == 0 {
-            print::remark("stopping with a last checkpoint; interrupt again to end at once");
+            let message = "stopping with a last checkpoint; interrupt again to end at once";
+            bars.suspend(|| print::remark(message));
             handle.stop();
         } else {
             #[expect(clippy::disallowed_methods, reason = "the user wants no orderly end")]
