@@ -35,7 +35,9 @@ pub enum GraphError {
     AmbiguousOutput { node: String, from: String, known: String },
     #[error("operator `{node}` has no input `{port}`; it has: {known}")]
     UnknownInput { node: String, port: String, known: String },
-    #[error("input `{port}` of `{node}` is fed by nothing: say what feeds it by the node's `input` or `inputs`")]
+    #[error(
+        "input `{port}` of `{node}` is fed by nothing: say what feeds it by the node's `input` or `inputs`"
+    )]
     UnfedInput { node: String, port: String },
     #[error("`{input}` does not fit input `{port}` of `{node}`: {reason}")]
     Mismatch { node: String, port: String, input: String, reason: String },

@@ -1,0 +1,155 @@
+//! What the tasks of a job do: sources, operators over their state, sinks, each as the checkpoint left it.
+
+use std::collections::BTreeMap;
+
+use futures::executor::block_on;
+use statehouse_operator::{Description, Invoker, Port};
+use statehouse_state::Backend;
+
+use super::BackendFactory;
+use crate::element::TaskIndex;
+use crate::error::JobError;
+use crate::graph::{Graph, Node, NodeKind, Output, dead_letter_port};
+use crate::recovery::RestorePoint;
+use crate::task::{Body, Gate, OperatorBody, SinkBody, SourceBody};
+use crate::watermark::Generator;
+
+/// State that was restored, by node and task.
+type Filled = BTreeMap<(usize, u32), Box<dyn Backend>>;
+
+/// Makes what tasks do.
+pub(super) struct Builder<'a> {
+    graph: &'a Graph,
+    restore: Option<&'a RestorePoint>,
+    filled: Filled,
+    seed: u64,
+}
+
+impl<'a> Builder<'a> {
+    /// Restores all state, and then recovers the sinks: what cannot be read is found before anything outside of this
+    /// process is touched.
+    pub(super) fn new(
+        graph: &'a Graph,
+        restore: Option<&'a RestorePoint>,
+        backends: &BackendFactory,
+        seed: u64,
+    ) -> Result<Self, JobError> {
+        let mut filled = Filled::new();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let NodeKind::Operator { factory, .. } = &node.kind else { continue };
+            let description = factory.description();
+            if description.states.is_empty() && description.timers.is_empty() {
+                continue;
+            }
+            for task in 0..node.parallelism {
+                let backend = fill(graph, restore, backends, node, task, description)?;
+                filled.insert((index, task), backend);
+            }
+        }
+        recover_sinks(graph, restore)?;
+        Ok(Self { graph, restore, filled, seed })
+    }
+
+    pub(super) fn body(
+        &mut self,
+        node: &Node,
+        task: u32,
+        index: TaskIndex,
+        gate: Gate,
+        node_index: usize,
+    ) -> Result<Body, JobError> {
+        let connector = |source| JobError::Connector { node: node.id.clone(), source };
+        let watermarks =
+            node.watermark_lag.map(|lag| Generator::new(lag, self.watermark(node, task)));
+        match &node.kind {
+            NodeKind::Source(factory) => {
+                let before = self.restore.and_then(|restore| restore.operator(&node.id));
+                let positions: Vec<_> = before
+                    .iter()
+                    .flat_map(|before| &before.tasks)
+                    .map(|task| task.position.clone())
+                    .filter(|position| !position.is_null())
+                    .collect();
+                let source = factory.open(task, node.parallelism, &positions).map_err(connector)?;
+                Ok(Body::Source(SourceBody::new(source, watermarks, node.on_error)))
+            }
+            NodeKind::Operator { factory, .. } => {
+                let operator = factory
+                    .open(task)
+                    .map_err(|reason| JobError::Operator { node: node.id.clone(), reason })?;
+                let backend = self.filled.remove(&(node_index, task));
+                let invoker = Invoker::new(operator, backend, node.on_error);
+                let same_store = self.restore.filter(|restore| restore.same_store);
+                Ok(Body::Operator(Box::new(OperatorBody::new(
+                    gate,
+                    invoker,
+                    watermarks,
+                    self.seed ^ (u64::from(index.0) << 32),
+                    same_store.map(RestorePoint::epoch),
+                ))))
+            }
+            NodeKind::Sink { factory, .. } => {
+                let sink = factory.open(task, &self.sink_port(node_index)).map_err(connector)?;
+                Ok(Body::Sink(SinkBody::new(gate, sink)))
+            }
+        }
+    }
+
+    /// The watermark that a task of a generating node had at the checkpoint. With another parallelism the rows of
+    /// the tasks are mixed anew, so the lowest counts.
+    pub(super) fn watermark(&self, node: &Node, task: u32) -> Option<i64> {
+        node.watermark_lag?;
+        let before = self.restore?.operator(&node.id)?;
+        if before.parallelism == node.parallelism {
+            return before.tasks.iter().find(|state| state.task == task)?.watermark;
+        }
+        before.tasks.iter().map(|state| state.watermark).min().flatten()
+    }
+
+    fn sink_port(&self, node: usize) -> Port {
+        let edge = self.graph.edges.iter().find(|edge| edge.to == node);
+        let edge = edge.expect("a checked sink is fed by something");
+        match edge.output {
+            Output::DeadLetters => dead_letter_port(),
+            Output::Port(port) => self.graph.nodes[edge.from].outputs()[port as usize].clone(),
+        }
+    }
+}
+
+/// The state of one task, filled from the checkpoint.
+fn fill(
+    graph: &Graph,
+    restore: Option<&RestorePoint>,
+    backends: &BackendFactory,
+    node: &Node,
+    task: u32,
+    description: &Description,
+) -> Result<Box<dyn Backend>, JobError> {
+    let range = graph.key_groups.range_of_task(task, node.parallelism);
+    let mut backend = backends(description, graph.key_groups, range)
+        .map_err(|error| JobError::Operator { node: node.id.clone(), reason: error.to_string() })?;
+    if let Some(restore) = restore
+        && let Some(before) = restore.operator(&node.id)
+    {
+        block_on(restore.fill(before, range, &mut *backend))?;
+    }
+    Ok(backend)
+}
+
+fn recover_sinks(graph: &Graph, restore: Option<&RestorePoint>) -> Result<(), JobError> {
+    for node in &graph.nodes {
+        let NodeKind::Sink { factory, .. } = &node.kind else { continue };
+        let before = restore.and_then(|restore| restore.operator(&node.id));
+        let tokens: Vec<_> = before
+            .iter()
+            .flat_map(|before| &before.tasks)
+            .filter_map(|task| task.position.as_array())
+            .flatten()
+            .cloned()
+            .collect();
+        factory
+            .recover(&tokens)
+            .map_err(|source| JobError::Connector { node: node.id.clone(), source })?;
+    }
+    Ok(())
+}
