@@ -22,19 +22,35 @@ impl ColumnWriter {
         Self { layout, words: Vec::new(), bytes }
     }
 
-    /// Appends a row. On an error the column stays as it was.
-    #[inline]
-    pub(crate) fn push<T: Encode>(&mut self, value: &T) -> Result<()> {
-        if T::layout().is_word() {
-            self.words.push(value.to_word());
-            return Ok(());
-        }
+    /// Appends a value of bytes. On an error the column stays as it was.
+    pub(crate) fn push_coded<T: Encode>(&mut self, value: &T) -> Result<()> {
         let start = self.bytes.arena.len();
         let written = value.write(&mut self.bytes.arena).and_then(|()| self.end_of_row());
         if written.is_err() {
             self.bytes.arena.truncate(start);
         }
         written
+    }
+
+    /// Appends a number.
+    #[inline(always)]
+    pub(crate) fn push_word(&mut self, word: u64) {
+        self.words.push(word);
+    }
+
+    /// Appends a row of the column's layout: the word, or the bytes. On an error the column stays as it was.
+    pub(crate) fn push_row(&mut self, word: u64, bytes: &[u8]) -> Result<()> {
+        if self.layout.is_word() {
+            self.words.push(word);
+            return Ok(());
+        }
+        let start = self.bytes.arena.len();
+        self.bytes.arena.extend_from_slice(bytes);
+        let ended = self.end_of_row();
+        if ended.is_err() {
+            self.bytes.arena.truncate(start);
+        }
+        ended
     }
 
     fn end_of_row(&mut self) -> Result<()> {

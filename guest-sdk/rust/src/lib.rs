@@ -62,6 +62,7 @@ mod error;
 mod harness;
 mod host;
 mod instance;
+mod local;
 mod output;
 mod record;
 mod settings;

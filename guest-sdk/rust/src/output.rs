@@ -1,6 +1,6 @@
 //! Output ports as typed fields.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -9,6 +9,7 @@ use crate::codec::{Encode, is};
 use crate::column::ColumnWriter;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::local::Local;
 
 /// Rows that are held back before some are sent on within an invocation.
 const ROWS_MAX: usize = 64 * 1024;
@@ -85,7 +86,9 @@ pub(crate) struct Port {
     index: u32,
     name: Box<str>,
     keyed: bool,
-    rows: RefCell<Rows>,
+    rows: Local<Rows>,
+    /// What serde writes, before it becomes a row.
+    aside: Cell<Vec<u8>>,
 }
 
 struct Rows {
@@ -102,22 +105,67 @@ impl Port {
             values: ColumnWriter::new(V::layout()),
         };
         let keyed = !is::<K, ()>();
-        Rc::new(Self { index, name: name.into(), keyed, rows: RefCell::new(rows) })
+        Rc::new(Self {
+            index,
+            name: name.into(),
+            keyed,
+            rows: Local::new(rows),
+            aside: Cell::default(),
+        })
     }
 
     #[inline]
     fn push<K: Encode, V: Encode>(&self, call: &Call, time: i64, key: &K, value: &V) -> Result<()> {
-        let rows = &mut *self.rows.borrow_mut();
-        rows.values.push(value).map_err(|error| self.unwritten(&error))?;
-        if !is::<K, ()>()
-            && let Err(error) = rows.keys.push(key)
-        {
-            rows.values.pop();
-            return Err(self.unwritten(&error));
+        let words = V::layout().is_word() && (is::<K, ()>() || K::layout().is_word());
+        if !words {
+            return self.push_coded(call, time, key, value);
         }
-        rows.times.push(time);
-        if rows.times.len() >= ROWS_MAX || rows.values.size_bytes() >= BYTES_MAX {
-            self.flush(rows, &*call.host);
+        let (key, value) = (key.to_word(), value.to_word());
+        let full = self.rows.with(|rows| {
+            rows.values.push_word(value);
+            if !is::<K, ()>() {
+                rows.keys.push_word(key);
+            }
+            rows.times.push(time);
+            rows.times.len() >= ROWS_MAX
+        });
+        if full {
+            self.flush(&*call.host);
+        }
+        Ok(())
+    }
+
+    /// Writes key and value aside first: serde runs code of the operator's.
+    fn push_coded<K: Encode, V: Encode>(
+        &self,
+        call: &Call,
+        time: i64,
+        key: &K,
+        value: &V,
+    ) -> Result<()> {
+        let mut aside = self.aside.take();
+        aside.clear();
+        if !V::layout().is_word() {
+            value.write(&mut aside).map_err(|error| self.unwritten(&error))?;
+        }
+        let split = aside.len();
+        if !is::<K, ()>() && !K::layout().is_word() {
+            key.write(&mut aside).map_err(|error| self.unwritten(&error))?;
+        }
+        let full = self.rows.with(|rows| {
+            rows.values.push_row(value.to_word(), &aside[..split])?;
+            if !is::<K, ()>()
+                && let Err(error) = rows.keys.push_row(key.to_word(), &aside[split..])
+            {
+                rows.values.pop();
+                return Err(error);
+            }
+            rows.times.push(time);
+            Ok(rows.times.len() >= ROWS_MAX || rows.values.size_bytes() >= BYTES_MAX)
+        });
+        self.aside.set(aside);
+        if full.map_err(|error| self.unwritten(&error))? {
+            self.flush(&*call.host);
         }
         Ok(())
     }
@@ -128,31 +176,32 @@ impl Port {
     }
 
     #[cold]
-    fn flush(&self, rows: &mut Rows, host: &dyn Host) {
-        let Rows { times, keys, values } = rows;
-        values.send(|values| {
-            if self.keyed {
-                keys.send(|keys| host.emit(self.index, times, Some(keys), values));
-            } else {
-                host.emit(self.index, times, None, values);
-            }
+    fn flush(&self, host: &dyn Host) {
+        self.rows.with(|Rows { times, keys, values }| {
+            values.send(|values| {
+                if self.keyed {
+                    keys.send(|keys| host.emit(self.index, times, Some(keys), values));
+                } else {
+                    host.emit(self.index, times, None, values);
+                }
+            });
+            times.clear();
         });
-        times.clear();
     }
 }
 
 impl Pending for Port {
     fn send(&self, host: &dyn Host) {
-        let rows = &mut *self.rows.borrow_mut();
-        if !rows.times.is_empty() {
-            self.flush(rows, host);
+        if self.rows.with(|rows| !rows.times.is_empty()) {
+            self.flush(host);
         }
     }
 
     fn discard(&self) {
-        let rows = &mut *self.rows.borrow_mut();
-        rows.times.clear();
-        rows.keys.clear();
-        rows.values.clear();
+        self.rows.with(|rows| {
+            rows.times.clear();
+            rows.keys.clear();
+            rows.values.clear();
+        });
     }
 }

@@ -145,7 +145,7 @@ impl<T: Encode> CodedWindow<T> {
         for (slot, cached) in values.iter().enumerate() {
             match cached {
                 Cached::Known(Some(value), true) => {
-                    stored.push(value)?;
+                    stored.push_coded(value)?;
                     stored_slots.push(slot as u32);
                 }
                 Cached::Known(None, true) => removed_slots.push(slot as u32),

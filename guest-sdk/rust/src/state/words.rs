@@ -1,6 +1,6 @@
 //! The window of a state whose values are numbers: words, used as they come.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use super::{Identity, bit, bitmap_len};
 use crate::bindings::Window;
@@ -8,11 +8,12 @@ use crate::call::Call;
 use crate::codec::Layout;
 use crate::column::{from_words, into_words};
 use crate::host::Host;
+use crate::local::Local;
 
 pub(super) struct WordWindow {
     layout: Layout,
     loaded: Cell<bool>,
-    rows: RefCell<Rows>,
+    rows: Local<Rows>,
 }
 
 #[derive(Default)]
@@ -24,21 +25,21 @@ struct Rows {
 
 impl WordWindow {
     pub(super) fn new(layout: Layout) -> Self {
-        Self { layout, loaded: Cell::new(false), rows: RefCell::default() }
+        Self { layout, loaded: Cell::new(false), rows: Local::default() }
     }
 
     #[inline]
     pub(super) fn get(&self, call: &Call, of: &Identity) -> Option<u64> {
         self.open(call, of);
-        let rows = self.rows.borrow();
         let slot = call.slot.get() as usize;
-        match rows.words.get(slot) {
-            Some(&word) => bit(&rows.present, slot).then_some(word),
-            None => {
-                call.no_key("state", &of.name);
-                None
-            }
-        }
+        let found = self.rows.with(|rows| {
+            let word = *rows.words.get(slot)?;
+            Some(bit(&rows.present, slot).then_some(word))
+        });
+        found.unwrap_or_else(|| {
+            call.no_key("state", &of.name);
+            None
+        })
     }
 
     #[inline]
@@ -53,21 +54,26 @@ impl WordWindow {
     #[inline(always)]
     fn change(&self, call: &Call, of: &Identity, word: Option<u64>) {
         self.open(call, of);
-        let Rows { words, present, dirty } = &mut *self.rows.borrow_mut();
         let slot = call.slot.get() as usize;
         let (at, mask) = (slot / 64, 1 << (slot % 64));
-        match (words.get_mut(slot), present.get_mut(at), dirty.get_mut(at)) {
-            (Some(row), Some(present), Some(dirty)) => {
-                *dirty |= mask;
-                match word {
-                    Some(word) => {
-                        *row = word;
+        let done = self.rows.with(|Rows { words, present, dirty }| {
+            let row = words.get_mut(slot)?;
+            let present = present.get_mut(at)?;
+            *dirty.get_mut(at)? |= mask;
+            match word {
+                Some(word) => {
+                    *row = word;
+                    // Mostly it is there already, and a store would have to wait for the one of the row before.
+                    if *present & mask == 0 {
                         *present |= mask;
                     }
-                    None => *present &= !mask,
                 }
+                None => *present &= !mask,
             }
-            _ => call.no_key("state", &of.name),
+            Some(())
+        });
+        if done.is_none() {
+            call.no_key("state", &of.name);
         }
     }
 
@@ -85,12 +91,13 @@ impl WordWindow {
             return;
         }
         let Window { present, values } = call.host.load(of.index);
-        let rows = &mut *self.rows.borrow_mut();
-        rows.words = into_words(values);
-        rows.present = present;
-        rows.present.resize(bitmap_len(slots), 0);
-        rows.dirty.clear();
-        rows.dirty.resize(bitmap_len(slots), 0);
+        self.rows.with(|rows| {
+            rows.words = into_words(values);
+            rows.present = present;
+            rows.present.resize(bitmap_len(slots), 0);
+            rows.dirty.clear();
+            rows.dirty.resize(bitmap_len(slots), 0);
+        });
         self.loaded.set(true);
     }
 
@@ -98,7 +105,18 @@ impl WordWindow {
         if !self.loaded.get() {
             return;
         }
-        let rows = &mut *self.rows.borrow_mut();
+        self.rows.with(|rows| rows.send(self.layout, index, host));
+    }
+
+    pub(super) fn discard(&self) {
+        self.loaded.set(false);
+        self.rows.with(|rows| *rows = Rows::default());
+    }
+}
+
+impl Rows {
+    fn send(&mut self, layout: Layout, index: u32, host: &dyn Host) {
+        let rows = self;
         let mut stored = Vec::with_capacity(rows.words.len());
         let mut removed = Vec::new();
         for (at, (&dirty, &present)) in rows.dirty.iter().zip(&rows.present).enumerate() {
@@ -121,15 +139,10 @@ impl WordWindow {
             } else {
                 stored.iter().map(|&slot| rows.words[slot as usize]).collect()
             };
-            host.store(index, &stored, &from_words(self.layout, words));
+            host.store(index, &stored, &from_words(layout, words));
         }
         if !removed.is_empty() {
             host.remove(index, &removed);
         }
-    }
-
-    pub(super) fn discard(&self) {
-        self.loaded.set(false);
-        *self.rows.borrow_mut() = Rows::default();
     }
 }
