@@ -30,6 +30,8 @@ test: setup check unit examples integration ## everything that CI runs
 
 check: ## formatting and lints
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/guests/Cargo.toml --check
+	cargo fmt --manifest-path bench/guest/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 unit: ## unit tests, simulation and house rules
@@ -63,3 +65,4 @@ fmt: ## formats everything
 	cargo fmt --manifest-path examples/wordcount/Cargo.toml
 	cargo fmt --manifest-path examples/flights/Cargo.toml
 	cargo fmt --manifest-path tests/guests/Cargo.toml
+	cargo fmt --manifest-path bench/guest/Cargo.toml

@@ -1,5 +1,7 @@
 //! The binary and real components, end to end: real files, a real store, processes that are really killed.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
+
 mod bad_checkpoint;
 mod bad_component;
 mod bad_job;

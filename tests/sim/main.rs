@@ -4,6 +4,8 @@
 //! The checks are always the same: whatever happened, once the job has ended the world outside has seen every result
 //! exactly once.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
+
 mod crashes;
 mod scheduler;
 

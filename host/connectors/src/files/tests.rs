@@ -103,7 +103,8 @@ fn csv_quotes_line_ends_and_marks_are_understood() {
 fn bad_csv_rows_are_malformed_and_the_next_is_read() {
     check(
         "connector = 'csv'\nkey = 'a'\ntime = { column = 't', format = 'rfc3339' }",
-        b"a,t\r\n1,2013-01-01T00:00:00Z\r\n\r\n2\r\n\"3\n3\",NA\r\n\xff,2013-01-01T00:00:00Z\r\n4,2013-01-01T00:00:00Z,x\n5,2013-01-01T00:00:00Z\n6,\"open\n",
+        b"a,t\r\n1,2013-01-01T00:00:00Z\r\n\r\n2\r\n\"3\n3\",NA\r\n\xff,2013-01-01T00:00:00Z\r\n\
+          4,2013-01-01T00:00:00Z,x\n5,2013-01-01T00:00:00Z\n6,\"open\n",
         &[r#"{"a":"1","t":"2013-01-01T00:00:00Z"}"#, r#"{"a":"5","t":"2013-01-01T00:00:00Z"}"#],
         &[
             (4, "1 fields where the header has 2"),

@@ -15,7 +15,7 @@ enum Fails {
     NamesNothing,
     NamesWrongRow,
     Traps,
-    HostFails,
+    NoDisk,
     Never,
 }
 
@@ -68,7 +68,7 @@ impl Summing {
             Fails::NamesNothing => Err(refused(None)),
             Fails::NamesWrongRow => Err(refused(Some(1_000_000))),
             Fails::Traps => Err(Failure::Trapped { reason: "unreachable".into() }),
-            Fails::HostFails => Err(Failure::Host { reason: "no disk".into() }),
+            Fails::NoDisk => Err(Failure::Host { reason: "no disk".into() }),
             Fails::Never => Ok(()),
         }
     }
@@ -187,7 +187,7 @@ fn a_batch_that_is_too_much_at_once_is_done_in_parts() {
 
 #[test]
 fn a_failure_of_the_host_blames_no_record() {
-    let mut invoker = invoker(Fails::HostFails, ErrorPolicy::Skip, usize::MAX);
+    let mut invoker = invoker(Fails::NoDisk, ErrorPolicy::Skip, usize::MAX);
     let error = invoker.process(0, &batch(&ROWS), Moment::default()).unwrap_err();
     assert!(matches!(&error, InvokeError::Host { reason, .. } if reason.contains("no disk")));
 }
