@@ -53,12 +53,11 @@ soak: ## long simulation; SEED=… RUNS=… choose which
 	  cargo test --locked --release -p statehouse-tests --no-default-features --test sim -- --nocapture
 
 bench: build ## the figures of docs/benchmarks.md
-	cargo bench --locked -p statehouse-state -p statehouse-connectors
+	cargo bench --locked -p statehouse-state --bench heap
+	cargo bench --locked -p statehouse-connectors --bench generator
 	$(STATEHOUSE) bench boundary
-	$(STATEHOUSE) bench sum --keys 100000 --operator native
-	$(STATEHOUSE) bench sum --keys 100000 --operator wasm
-	$(STATEHOUSE) bench sum --keys 5000000 --operator native
-	$(STATEHOUSE) bench sum --keys 5000000 --operator wasm
+	$(STATEHOUSE) bench sum --keys 100000
+	$(STATEHOUSE) bench sum --keys 5000000
 
 fmt: ## formats everything
 	cargo fmt --all

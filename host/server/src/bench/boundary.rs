@@ -10,6 +10,7 @@ use statehouse_wasm::{Component, Limits, WasmOperator};
 use super::machine::Stopwatch;
 use super::median;
 use super::native::{Native, Work};
+use crate::format::{self, Align};
 
 /// Distinct keys of the measured batches.
 const KEYS: u64 = 10_000;
@@ -113,4 +114,28 @@ fn time(invoker: &mut Invoker, batches: &[Batch]) -> Result<f64, String> {
     }
     let records: usize = batches.iter().map(Batch::len).sum();
     Ok(watch.seconds() * 1e9 / records as f64)
+}
+
+/// The lines as a table for people.
+pub fn text(lines: &[Line]) -> String {
+    let columns = [
+        ("operator", Align::Left),
+        ("batch", Align::Right),
+        ("native ns", Align::Right),
+        ("wasm ns", Align::Right),
+        ("boundary ns", Align::Right),
+    ];
+    let rows: Vec<[String; 5]> = lines
+        .iter()
+        .map(|line| {
+            [
+                line.work.to_owned(),
+                line.batch.to_string(),
+                format!("{:.1}", line.native_ns),
+                format!("{:.1}", line.wasm_ns),
+                format!("{:.1}", line.boundary_ns),
+            ]
+        })
+        .collect();
+    format::table(columns, &rows)
 }

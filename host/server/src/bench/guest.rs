@@ -1,8 +1,10 @@
 //! The component with the benchmarks' operators: built once, from `bench/guest`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use statehouse_wasm::{Component, Limits, WasmEngine, WasmSettings};
+
+use crate::guest::Build;
 
 /// Loads the component from a file, compiled for this machine.
 ///
@@ -20,8 +22,23 @@ pub fn load(path: &Path) -> Result<Component, String> {
     Component::load(&engine, &bytes, &Limits::default()).map_err(|error| error.to_string())
 }
 
-/// The sources of the component, if this binary still stands beside them.
-pub fn sources() -> Option<PathBuf> {
+/// Builds the component from the sources that this binary was built beside, into the cache, and loads it.
+///
+/// # Errors
+/// In words: if the sources are gone, guests cannot be built here, or the component cannot be loaded.
+pub fn build(cache: &Path) -> Result<Component, String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bench/guest");
-    sources.join("Cargo.toml").exists().then_some(sources)
+    if !sources.join("Cargo.toml").exists() {
+        return Err("the sources of the benchmarks' component are not where this binary was built: name the \
+                    component by `--component`"
+            .to_owned());
+    }
+    let folder = cache.join("bench");
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| format!("cannot create `{}`: {error}", folder.display()))?;
+    let output = folder.join("bench-guest.wasm");
+    let build =
+        Build { directory: sources, package: None, output: Some(output.clone()), quiet: true };
+    build.run(Some(cache)).map_err(|error| error.to_string())?;
+    load(&output)
 }

@@ -22,6 +22,7 @@ use statehouse_wasm::{Component, Limits, WasmOperator};
 use super::machine::{Stopwatch, peak_memory_bytes, reset_peak_memory};
 use super::native::{Native, Work};
 use super::{bare, median};
+use crate::format;
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -271,4 +272,36 @@ impl OperatorFactory for WasmSum {
             WasmOperator::open(&self.component, "sum", &BTreeMap::new(), Limits::default());
         Ok(Box::new(operator.map_err(|error| error.to_string())?))
     }
+}
+
+/// The figures for people.
+pub fn text(figures: &SumFigures) -> String {
+    let million = |rate: f64| format!("{:.2} million records a second", rate / 1e6);
+    let mut text = format!(
+        "{} keys, {} records, {} processors, median of {}\n",
+        format::count(figures.keys),
+        format::count(figures.records),
+        figures.processors,
+        figures.repetitions
+    );
+    if let (Some(wasm), Some(ratio)) =
+        (figures.wasm_records_per_second_per_core, figures.wasm_time_over_native)
+    {
+        text += &format!(
+            "wasm       {} and processor, {ratio:.2} × the time of native\n",
+            million(wasm)
+        );
+    }
+    let native = million(figures.native_records_per_second_per_core);
+    text += &format!("native     {native} and processor\n");
+    text += &format!("bare loop  {}\n", million(figures.bare_loop_records_per_second));
+    let taken = &figures.checkpoints;
+    text += &format!(
+        "{} checkpoints: median {} ms, longest {} ms, median {}\n",
+        taken.count,
+        taken.duration_ms_median,
+        taken.duration_ms_max,
+        format::bytes(taken.written_bytes_median)
+    );
+    text + &format!("peak memory {}\n", format::bytes(figures.peak_memory_bytes))
 }

@@ -9,12 +9,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use statehouse_wasm::Component;
 
 use super::{log, print};
-use crate::bench::boundary::{self, Line};
+use crate::bench::boundary;
 use crate::bench::sum::{self, SumFigures, SumSettings};
 use crate::bench::{guest, machine};
 use crate::environment::Environment;
-use crate::format::{self, Align};
-use crate::guest::Build;
 
 /// Measure this machine: what the boundary costs, and a keyed running sum end to end
 #[derive(Debug, Subcommand)]
@@ -113,7 +111,7 @@ pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
                 let figures = serde_json::json!({ "benchmark": "boundary", "lines": lines });
                 print::json(&figures)?;
             } else {
-                print::data(boundary_text(&lines))?;
+                print::data(boundary::text(&lines))?;
             }
         }
         BenchVerb::Sum(args) => {
@@ -121,7 +119,7 @@ pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
             if args.json {
                 print::json(&figures)?;
             } else {
-                print::data(sum_text(&figures))?;
+                print::data(sum::text(&figures))?;
             }
         }
     }
@@ -157,71 +155,7 @@ fn component(args: &GuestArgs) -> anyhow::Result<Component> {
     if let Some(path) = &args.component {
         return guest::load(path).map_err(|error| anyhow!(error));
     }
-    let sources = guest::sources().context(
-        "the sources of the benchmarks' component are not where this binary was built: name it by `--component`",
-    )?;
     let environment = Environment::read();
     let cache = environment.cache.as_deref().context("there is no cache: set STATEHOUSE_CACHE")?;
-    let path = cache.join("bench/bench-guest.wasm");
-    let folder = path.parent().expect("it lies in a folder");
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot create `{}`", folder.display()))?;
-    let build =
-        Build { directory: sources, package: None, output: Some(path.clone()), quiet: true };
-    build.run(Some(cache))?;
-    guest::load(&path).map_err(|error| anyhow!(error))
-}
-
-fn boundary_text(lines: &[Line]) -> String {
-    let columns = [
-        ("operator", Align::Left),
-        ("batch", Align::Right),
-        ("native ns", Align::Right),
-        ("wasm ns", Align::Right),
-        ("boundary ns", Align::Right),
-    ];
-    let rows: Vec<[String; 5]> = lines
-        .iter()
-        .map(|line| {
-            [
-                line.work.to_owned(),
-                line.batch.to_string(),
-                format!("{:.1}", line.native_ns),
-                format!("{:.1}", line.wasm_ns),
-                format!("{:.1}", line.boundary_ns),
-            ]
-        })
-        .collect();
-    format::table(columns, &rows)
-}
-
-fn sum_text(figures: &SumFigures) -> String {
-    let million = |rate: f64| format!("{:.2} million records a second", rate / 1e6);
-    let mut text = format!(
-        "{} keys, {} records, {} processors, median of {}\n",
-        format::count(figures.keys),
-        format::count(figures.records),
-        figures.processors,
-        figures.repetitions
-    );
-    if let (Some(wasm), Some(ratio)) =
-        (figures.wasm_records_per_second_per_core, figures.wasm_time_over_native)
-    {
-        text += &format!(
-            "wasm       {} and processor, {ratio:.2} × the time of native\n",
-            million(wasm)
-        );
-    }
-    let native = million(figures.native_records_per_second_per_core);
-    text += &format!("native     {native} and processor\n");
-    text += &format!("bare loop  {}\n", million(figures.bare_loop_records_per_second));
-    let taken = &figures.checkpoints;
-    text += &format!(
-        "{} checkpoints: median {} ms, longest {} ms, median {}\n",
-        taken.count,
-        taken.duration_ms_median,
-        taken.duration_ms_max,
-        format::bytes(taken.written_bytes_median)
-    );
-    text + &format!("peak memory {}\n", format::bytes(figures.peak_memory_bytes))
+    guest::build(cache).map_err(|error| anyhow!(error))
 }
