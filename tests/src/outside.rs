@@ -182,6 +182,16 @@ impl SinkFactory for Outside {
         Ok(())
     }
 
+    fn check_recovery(&self, tokens: &[Value]) -> Result<(), ConnectorError> {
+        let output = self.lock();
+        let known =
+            |token: &u64| output.done.contains(token) || output.prepared.contains_key(token);
+        match tokens.iter().filter_map(Value::as_u64).find(|token| !known(token)) {
+            Some(token) => Err(ConnectorError::new(format!("output {token} is lost"))),
+            None => Ok(()),
+        }
+    }
+
     fn recover(&self, tokens: &[Value]) -> Result<(), ConnectorError> {
         let mut output = self.lock();
         for token in tokens {

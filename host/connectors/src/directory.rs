@@ -96,7 +96,8 @@ impl DirectoryFactory {
         }
     }
 
-    /// Commits what the checkpoint names, if nothing later is visible already.
+    /// The number of the run that the checkpoint belongs to, if all of its output is there and nothing later is
+    /// visible already.
     fn resume_run(&self, tokens: &[Token]) -> Result<u32, ConnectorError> {
         let run = tokens.iter().map(|token| token.run).max().unwrap_or(0);
         let epoch = tokens.iter().map(|token| token.epoch).max().unwrap_or(0);
@@ -111,9 +112,18 @@ impl DirectoryFactory {
                 later.len()
             )));
         }
-        tokens.iter().try_for_each(|token| self.directory.commit(token))?;
+        tokens.iter().try_for_each(|token| self.directory.find(token))?;
         Ok(run)
     }
+
+    /// The number of the run that these tokens belong to, or of a fresh one. Changes nothing.
+    fn run_of(&self, tokens: &[Token], given: usize) -> Result<u32, ConnectorError> {
+        if given == 0 { self.begin_run() } else { self.resume_run(tokens) }
+    }
+}
+
+fn read(tokens: &[Value]) -> Result<Vec<Token>, ConnectorError> {
+    tokens.iter().filter_map(Token::read).collect()
 }
 
 impl SinkFactory for DirectoryFactory {
@@ -121,16 +131,16 @@ impl SinkFactory for DirectoryFactory {
         LineFormat::check(input, self.settings.with_key)
     }
 
+    fn check_recovery(&self, tokens: &[Value]) -> Result<(), ConnectorError> {
+        self.run_of(&read(tokens)?, tokens.len()).map(|_| ())
+    }
+
     fn recover(&self, tokens: &[Value]) -> Result<(), ConnectorError> {
         self.directory.create()?;
         self.lock()?;
-        let run = if tokens.is_empty() {
-            self.begin_run()?
-        } else {
-            let tokens: Result<Vec<_>, _> = tokens.iter().filter_map(Token::read).collect();
-            self.resume_run(&tokens?)?
-        };
-        self.run.store(run, Ordering::Relaxed);
+        let (given, tokens) = (tokens.len(), read(tokens)?);
+        self.run.store(self.run_of(&tokens, given)?, Ordering::Relaxed);
+        tokens.iter().try_for_each(|token| self.directory.commit(token))?;
         self.directory.discard_pending()
     }
 
@@ -172,6 +182,9 @@ impl Directory {
 
     /// The output that is visible.
     fn parts(&self) -> Result<Vec<Part>, ConnectorError> {
+        if !self.path.exists() {
+            return Ok(Vec::new());
+        }
         let names = list(&self.path)?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
@@ -188,6 +201,22 @@ impl Directory {
         sync(&folder)
     }
 
+    /// Looks for what a token stands for.
+    fn find(&self, token: &Token) -> Result<(), ConnectorError> {
+        let Some(part) = token.part() else { return Ok(()) };
+        let name = part.to_string();
+        let (pending, visible) = (self.pending(&name), self.path.join(&name));
+        if pending.exists() || visible.exists() {
+            return Ok(());
+        }
+        Err(ConnectorError::new(format!(
+            "output was lost: the checkpoint names `{}`, and neither it nor `{}` is there; if the output was moved, put \
+             `{name}` back; else start afresh by `--fresh`, or resume from an older checkpoint",
+            visible.display(),
+            pending.display()
+        )))
+    }
+
     fn commit(&self, token: &Token) -> Result<(), ConnectorError> {
         let Some(part) = token.part() else { return Ok(()) };
         let name = part.to_string();
@@ -197,13 +226,11 @@ impl Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("rename", &from, &error))
             }
-            Err(_) if to.exists() => Ok(()),
-            Err(_) => Err(ConnectorError::new(format!(
-                "output was lost: the checkpoint names `{}`, and neither it nor `{}` is there; if the output was \
-                 moved, put `{name}` back; else resume from an older checkpoint",
-                to.display(),
-                from.display()
-            ))),
+            Err(_) => {
+                self.find(token)?;
+                // Whoever renamed it may have died before it was durable.
+                sync(&self.path)
+            }
         }
     }
 }

@@ -30,6 +30,10 @@ impl SinkFactory for DiscardFactory {
         Ok(())
     }
 
+    fn check_recovery(&self, _tokens: &[Value]) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
     fn recover(&self, _: &[Value]) -> Result<(), ConnectorError> {
         Ok(())
     }

@@ -59,6 +59,10 @@ impl SinkFactory for StdoutFactory {
         LineFormat::check(input, self.settings.with_key)
     }
 
+    fn check_recovery(&self, _tokens: &[Value]) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
     fn recover(&self, _: &[Value]) -> Result<(), ConnectorError> {
         Ok(())
     }

@@ -64,7 +64,7 @@ pub trait Source: Send + fmt::Debug {
     /// If the input cannot be read on.
     fn poll(&mut self) -> Result<Polled, ConnectorError>;
 
-    /// Where the next poll goes on.
+    /// Where the next poll goes on, as a JSON object.
     fn position(&self) -> Value;
 
     /// What of the input since the last call was no record.
@@ -126,6 +126,13 @@ pub trait SinkFactory: Send + Sync + fmt::Debug {
     /// # Errors
     /// In words that say what the sink can take.
     fn check(&self, input: &Port) -> Result<(), String>;
+
+    /// Called before [`recover`](SinkFactory::recover), and on all sinks before it is called on any: says why it
+    /// would fail, and changes nothing.
+    ///
+    /// # Errors
+    /// If the output is not what the tokens say, or would be overwritten by a fresh run.
+    fn check_recovery(&self, tokens: &[Value]) -> Result<(), ConnectorError>;
 
     /// Called once, before any task opens: commits the tokens of the checkpoint that the job resumes from, and
     /// discards whatever else was prepared. A fresh run has no tokens.

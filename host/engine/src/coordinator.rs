@@ -108,7 +108,11 @@ impl Coordinator {
             phase: Phase::Idle,
             next_epoch: newest + 1,
             completed: restored,
-            next_trigger: next_trigger.map(|interval| now + milliseconds(interval)),
+            // A run that leaves newer checkpoints behind takes one of its own at once: after a crash the newest counts.
+            next_trigger: match durable && restored.unwrap_or(0) != newest {
+                true => Some(now),
+                false => next_trigger.map(|interval| now.saturating_add(milliseconds(interval))),
+            },
             settings,
             failures_in_row: 0,
             stop: false,
@@ -119,7 +123,9 @@ impl Coordinator {
     pub(crate) fn next_tick(&self) -> Option<i64> {
         match &self.phase {
             Phase::Idle => self.next_trigger,
-            Phase::Collecting { since, .. } => Some(since + milliseconds(self.settings.timeout)),
+            Phase::Collecting { barrier, since, .. } if !barrier.last => {
+                Some(since.saturating_add(milliseconds(self.settings.timeout)))
+            }
             _ => None,
         }
     }
@@ -160,7 +166,7 @@ impl Coordinator {
     fn check_timeout(&mut self, now: i64, commands: &mut Vec<Command>) {
         let Phase::Collecting { barrier, since, missing } = &self.phase else { return };
         // The end of the stream takes as long as it takes: there is no later checkpoint to hope for.
-        if barrier.last || now < since + milliseconds(self.settings.timeout) {
+        if barrier.last || now < since.saturating_add(milliseconds(self.settings.timeout)) {
             return;
         }
         let (epoch, missing) = (barrier.epoch, missing.len());
@@ -237,15 +243,19 @@ impl Coordinator {
 
     /// Sets the time of the next trigger: the interval's next beat, and not before the pause is over.
     fn schedule(&mut self, now: i64) {
-        let Some(interval) = self.settings.interval else { return };
-        let interval = milliseconds(interval);
+        let Some(interval) = self.settings.interval else {
+            self.next_trigger = None;
+            return;
+        };
+        let interval = milliseconds(interval).max(1);
         let previous = self.next_trigger.unwrap_or(now);
         let beat = if previous > now {
             previous
         } else {
-            previous + ((now - previous) / interval + 1) * interval
+            previous.saturating_add(((now - previous) / interval + 1).saturating_mul(interval))
         };
-        self.next_trigger = Some(beat.max(now + milliseconds(self.settings.min_pause)));
+        let rested = now.saturating_add(milliseconds(self.settings.min_pause));
+        self.next_trigger = Some(beat.max(rested));
     }
 
     fn trigger(&mut self, now: i64, commands: &mut Vec<Command>) {

@@ -1,6 +1,7 @@
 //! A job from outside: looking on while it runs, and stopping it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_utils::sync::Unparker;
@@ -8,6 +9,9 @@ use crossbeam_utils::sync::Unparker;
 use crate::graph::{Node, NodeKind};
 use crate::metrics::TaskMetrics;
 use crate::publish::CheckpointRecord;
+
+/// How many checkpoints are remembered for who looks on.
+const CHECKPOINTS_KEPT: usize = 1000;
 
 /// What kind of node a task belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +55,9 @@ pub struct JobHandle {
 #[derive(Debug)]
 struct Shared {
     tasks: Vec<TaskEntry>,
-    /// Locked once a checkpoint and by who looks on, never by a task.
-    checkpoints: Mutex<Vec<CheckpointRecord>>,
+    /// Locked once a checkpoint and by who looks on, never by a task. The newest ones.
+    checkpoints: Mutex<VecDeque<CheckpointRecord>>,
+    checkpoint_count: AtomicU64,
     stop: AtomicBool,
     driver: Unparker,
 }
@@ -60,7 +65,9 @@ struct Shared {
 impl JobHandle {
     pub(crate) fn new(tasks: Vec<TaskEntry>, driver: Unparker) -> Self {
         let (checkpoints, stop) = (Mutex::default(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { tasks, checkpoints, stop, driver }) }
+        let checkpoint_count = AtomicU64::new(0);
+        let shared = Shared { tasks, checkpoints, checkpoint_count, stop, driver };
+        Self { shared: Arc::new(shared) }
     }
 
     /// All tasks.
@@ -68,9 +75,15 @@ impl JobHandle {
         &self.shared.tasks
     }
 
-    /// The checkpoints that this run has published.
+    /// The newest checkpoints that this run has published, up to a thousand, in order.
     pub fn checkpoints(&self) -> Vec<CheckpointRecord> {
-        self.shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let kept = self.shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().copied().collect()
+    }
+
+    /// How many checkpoints this run has published.
+    pub fn checkpoint_count(&self) -> u64 {
+        self.shared.checkpoint_count.load(Ordering::Relaxed)
     }
 
     /// Asks the job to end here, with a checkpoint that it can resume from.
@@ -84,6 +97,11 @@ impl JobHandle {
     }
 
     pub(crate) fn record(&self, checkpoint: CheckpointRecord) {
-        self.shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).push(checkpoint);
+        self.shared.checkpoint_count.fetch_add(1, Ordering::Relaxed);
+        let mut kept = self.shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == CHECKPOINTS_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(checkpoint);
     }
 }

@@ -15,7 +15,6 @@ use self::wiring::{Ends, Wiring};
 use crate::clock::Clock;
 use crate::coordinator::Coordinator;
 use crate::driver::Driver;
-use crate::element::Element;
 use crate::error::JobError;
 use crate::graph::{Graph, NodeKind};
 use crate::handle::{JobHandle, TaskEntry};
@@ -75,15 +74,18 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
     if let Some(restore) = &restore {
         restore.check(&graph)?;
     }
+    // Also above the checkpoint of another store: output is named by epochs.
     let newest = match &checkpoints {
         Some(checkpoints) => block_on(checkpoints.store.next_epoch())?.0 - 1,
         None => 0,
     };
+    let newest = newest.max(restore.as_ref().map_or(0, RestorePoint::epoch));
     let driver_parker = Parker::new();
-    let mut wiring = Wiring::new(&graph, driver_parker.unparker().clone());
     let mut tasks = Vec::with_capacity(graph.tasks());
     let mut entries = Vec::with_capacity(graph.tasks());
     let mut builder = Builder::new(&graph, restore.as_ref(), &*backend, seed)?;
+    let driver_unparker = driver_parker.unparker().clone();
+    let mut wiring = Wiring::new(&graph, &builder.watermarks(), driver_unparker);
     for (node_index, node) in graph.nodes.iter().enumerate() {
         for task in 0..node.parallelism {
             let Ends { channels, outlets, control, reports, parker, index } =
@@ -91,15 +93,11 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
             let body = builder.body(node, task, index, Gate::new(channels), node_index)?;
             let metrics = Arc::new(TaskMetrics::default());
             entries.push(TaskEntry::new(node, task, Arc::clone(&metrics)));
-            let mut outlets = Outlets::new(outlets, graph.key_groups);
-            if let Some(watermark) = builder.watermark(node, task) {
-                outlets.broadcast(|| Element::Watermark(watermark));
-            }
             let frame = Frame {
                 index,
                 name: format!("{}/{task}", node.id),
                 clock: Arc::clone(&clock),
-                outlets,
+                outlets: Outlets::new(outlets, graph.key_groups),
                 reports: Reports::new(reports),
                 metrics,
             };

@@ -27,6 +27,12 @@ pub enum RecoveryError {
          before, or start without any state by `--fresh`"
     )]
     UnclaimedOperator { epoch: u64, operator: String },
+    #[error(
+        "checkpoint {epoch} holds the position of source `{source_id}`, which the job does not have: it would be read from \
+         its beginning, into state that knows it already; name the source as before, or start without any state by \
+         `--fresh`"
+    )]
+    UnclaimedSource { epoch: u64, source_id: String },
     #[error("operator `{operator}` cannot take its state of checkpoint {epoch}: {reason}")]
     Incompatible { epoch: u64, operator: String, reason: String },
     #[error("checkpoint {epoch} cannot be read: {reason}")]
@@ -86,6 +92,30 @@ impl RestorePoint {
             check_description(operator, factory.description()).map_err(|reason| {
                 RecoveryError::Incompatible { epoch, operator: operator.id.clone(), reason }
             })?;
+        }
+        self.check_positions(graph)
+    }
+
+    /// A source that is gone, or has another name, is refused. A sink that is gone takes along what it had prepared and
+    /// not committed, which is said and left to the user.
+    fn check_positions(&self, graph: &Graph) -> Result<(), RecoveryError> {
+        let epoch = self.epoch();
+        for before in &self.manifest.operators {
+            let mut positions = before.tasks.iter().map(|task| &task.position);
+            let Some(position) = positions.find(|position| !position.is_null()) else { continue };
+            let node = graph.nodes.iter().find(|node| node.id == before.id);
+            // Sinks remember a list of tokens, sources never do.
+            match (position.is_array(), node.map(|node| &node.kind)) {
+                (true, Some(NodeKind::Sink { .. })) | (false, Some(NodeKind::Source(_))) => {}
+                (true, _) => tracing::warn!(
+                    "the job no longer has the sink `{}` of checkpoint {epoch}: what it had not committed is lost",
+                    before.id
+                ),
+                (false, _) => {
+                    let source_id = before.id.clone();
+                    return Err(RecoveryError::UnclaimedSource { epoch, source_id });
+                }
+            }
         }
         Ok(())
     }

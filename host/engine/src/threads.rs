@@ -25,26 +25,33 @@ pub fn run(job: Assembled, clock: &Arc<dyn Clock>) -> Result<(), JobError> {
     let Assembled { tasks, mut driver, driver_parker, .. } = job;
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // However this ends, by a panic of the driver's too: the tasks' threads end, or the scope would wait for ever.
+        let _end = EndOnDrop(&over);
         for (task, parker) in tasks {
             let (over, name) = (&over, task.name().to_owned());
             let thread = std::thread::Builder::new().name(name.clone());
             let started = thread.spawn_scoped(scope, move || run_task(task, &parker, over, clock));
             if let Err(error) = started {
-                over.store(true, Ordering::Release);
                 let reason = format!("{name}: no thread can be started: {error}");
                 return Err(JobError::Failed { reason });
             }
         }
-        let end = loop {
+        loop {
             match driver.turn() {
                 Turn::Running { until } => driver_parker.park_timeout(pause(until, clock)),
-                Turn::Completed => break Ok(()),
-                Turn::Failed { reason } => break Err(JobError::Failed { reason }),
+                Turn::Completed => return Ok(()),
+                Turn::Failed { reason } => return Err(JobError::Failed { reason }),
             }
-        };
-        over.store(true, Ordering::Release);
-        end
+        }
     })
+}
+
+struct EndOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 fn run_task(mut task: Task, parker: &Parker, over: &AtomicBool, clock: &Arc<dyn Clock>) {

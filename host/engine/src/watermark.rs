@@ -37,8 +37,11 @@ pub(crate) struct Merged {
 }
 
 impl Merged {
-    pub(crate) fn new(channels: usize) -> Self {
-        Self { channels: vec![i64::MIN; channels], lowest: i64::MIN }
+    /// Each channel begins with the watermark that a checkpoint remembers for it, so that what was late before a
+    /// failure is late after it; the lowest number if there is none.
+    pub(crate) fn new(channels: Vec<i64>) -> Self {
+        let lowest = channels.iter().copied().min().unwrap_or(i64::MIN);
+        Self { channels, lowest }
     }
 
     /// Takes a channel's watermark, and yields the task's if that moved it.
@@ -74,11 +77,19 @@ mod tests {
 
     #[test]
     fn a_task_is_as_far_as_its_slowest_channel() {
-        let mut merged = Merged::new(2);
+        let mut merged = Merged::new(vec![i64::MIN; 2]);
         assert_eq!(merged.advance(0, 10), None);
         assert_eq!(merged.advance(1, 4), Some(4));
         assert_eq!(merged.advance(1, 3), None);
         assert_eq!(merged.advance(1, 50), Some(10));
         assert_eq!(merged.current(), 10);
+    }
+
+    #[test]
+    fn a_restored_task_is_as_far_as_it_was() {
+        let mut merged = Merged::new(vec![7, 9]);
+        assert_eq!(merged.current(), 7);
+        assert_eq!(merged.advance(0, 7), None);
+        assert_eq!(merged.advance(0, 20), Some(9));
     }
 }

@@ -112,6 +112,28 @@ fn without_a_store_the_end_commits_without_a_checkpoint() {
 
 #[test]
 fn a_stop_ends_the_stream_and_epochs_go_on_after_the_highest_ever_used() {
-    let mut coordinator = Coordinator::new(settings(), true, 2, 1, Some(4), 9, 0);
-    assert_eq!(coordinator.handle(5, Event::Stop), trigger(10, Some(4), true));
+    let mut coordinator = Coordinator::new(settings(), true, 2, 1, Some(9), 9, 0);
+    assert_eq!(coordinator.handle(5, Event::Stop), trigger(10, Some(9), true));
+}
+
+#[test]
+fn a_run_that_leaves_newer_checkpoints_behind_takes_one_at_once() {
+    for restored in [None, Some(4)] {
+        let mut coordinator = Coordinator::new(settings(), true, 2, 1, restored, 9, 50);
+        assert_eq!(coordinator.next_tick(), Some(50));
+        assert_eq!(coordinator.handle(50, Event::Tick), trigger(10, restored, false));
+    }
+}
+
+#[test]
+fn times_beyond_all_reason_mean_never() {
+    let forever = Duration::from_secs(u64::MAX / 1000);
+    let endless = CheckpointSettings { interval: Some(forever), timeout: forever, ..settings() };
+    let mut coordinator = coordinator(endless.clone());
+    assert_eq!(coordinator.next_tick(), Some(i64::MAX));
+    assert_eq!(coordinator.handle(1 << 60, Event::Tick), []);
+    let mut coordinator = Coordinator::new(endless, true, 2, 1, None, 3, 0);
+    coordinator.handle(0, Event::Tick);
+    assert_eq!(coordinator.next_tick(), Some(i64::MAX));
+    assert_eq!(coordinator.handle(1 << 60, Event::Tick), [], "the checkpoint still has time");
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use futures::executor::block_on;
+use serde_json::Value;
 use statehouse_operator::{Description, Invoker, Port};
 use statehouse_state::Backend;
 
 use super::BackendFactory;
+use crate::connector::{ConnectorError, SinkFactory};
 use crate::element::TaskIndex;
 use crate::error::JobError;
-use crate::graph::{Graph, Node, NodeKind, Output, dead_letter_port};
+use crate::graph::{Exchange, Graph, Node, NodeKind, Output, dead_letter_port};
 use crate::recovery::RestorePoint;
 use crate::task::{Body, Gate, OperatorBody, SinkBody, SourceBody};
 use crate::watermark::Generator;
@@ -95,10 +97,41 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// By node and task, the watermark that was sent on at the checkpoint: that of a generating node as remembered,
+    /// that of the others merged from what feeds them.
+    pub(super) fn watermarks(&self) -> Vec<Vec<i64>> {
+        let nodes = &self.graph.nodes;
+        let lowest = |node: &Node| vec![i64::MIN; node.parallelism as usize];
+        let mut sent: Vec<Vec<i64>> = nodes.iter().map(lowest).collect();
+        // Without cycles, as many rounds as there are nodes reach everyone.
+        for _ in nodes {
+            for (index, node) in nodes.iter().enumerate() {
+                for task in 0..node.parallelism {
+                    let generates =
+                        matches!(node.kind, NodeKind::Source(_)) || node.watermark_lag.is_some();
+                    let watermark = match generates {
+                        true => self.watermark(node, task).unwrap_or(i64::MIN),
+                        false => self.merged(&sent, index, task),
+                    };
+                    sent[index][task as usize] = watermark;
+                }
+            }
+        }
+        sent
+    }
+
+    fn merged(&self, sent: &[Vec<i64>], node: usize, task: u32) -> i64 {
+        let feeding = self.graph.edges.iter().filter(|edge| edge.to == node);
+        let lowest = feeding.filter_map(|edge| match edge.exchange {
+            Exchange::Forward => sent[edge.from].get(task as usize).copied(),
+            Exchange::Keyed | Exchange::Rebalance => sent[edge.from].iter().copied().min(),
+        });
+        lowest.min().unwrap_or(i64::MIN)
+    }
+
     /// The watermark that a task of a generating node had at the checkpoint. With another parallelism the rows of
     /// the tasks are mixed anew, so the lowest counts.
     pub(super) fn watermark(&self, node: &Node, task: u32) -> Option<i64> {
-        node.watermark_lag?;
         let before = self.restore?.operator(&node.id)?;
         if before.parallelism == node.parallelism {
             return before.tasks.iter().find(|state| state.task == task)?.watermark;
@@ -136,7 +169,17 @@ fn fill(
     Ok(backend)
 }
 
+/// Asks all sinks before any of them changes anything.
 fn recover_sinks(graph: &Graph, restore: Option<&RestorePoint>) -> Result<(), JobError> {
+    for_each_sink(graph, restore, |sink, tokens| sink.check_recovery(tokens))?;
+    for_each_sink(graph, restore, |sink, tokens| sink.recover(tokens))
+}
+
+fn for_each_sink(
+    graph: &Graph,
+    restore: Option<&RestorePoint>,
+    act: impl Fn(&dyn SinkFactory, &[Value]) -> Result<(), ConnectorError>,
+) -> Result<(), JobError> {
     for node in &graph.nodes {
         let NodeKind::Sink { factory, .. } = &node.kind else { continue };
         let before = restore.and_then(|restore| restore.operator(&node.id));
@@ -147,8 +190,7 @@ fn recover_sinks(graph: &Graph, restore: Option<&RestorePoint>) -> Result<(), Jo
             .flatten()
             .cloned()
             .collect();
-        factory
-            .recover(&tokens)
+        act(&**factory, &tokens)
             .map_err(|source| JobError::Connector { node: node.id.clone(), source })?;
     }
     Ok(())

@@ -34,7 +34,8 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    pub(super) fn new(graph: &Graph, driver: Unparker) -> Self {
+    /// `watermarks` holds, by node and task, the watermark that each has sent on at the checkpoint.
+    pub(super) fn new(graph: &Graph, watermarks: &[Vec<i64>], driver: Unparker) -> Self {
         let mut first = Vec::with_capacity(graph.nodes.len());
         let mut tasks = 0;
         for node in &graph.nodes {
@@ -61,11 +62,11 @@ impl Wiring {
             controls,
             reports,
         };
-        wiring.connect(graph, &wake);
+        wiring.connect(graph, watermarks, &wake);
         wiring
     }
 
-    fn connect(&mut self, graph: &Graph, wake: &[Unparker]) {
+    fn connect(&mut self, graph: &Graph, watermarks: &[Vec<i64>], wake: &[Unparker]) {
         for edge in &graph.edges {
             let (senders, receivers) =
                 (graph.nodes[edge.from].parallelism, graph.nodes[edge.to].parallelism);
@@ -78,7 +79,8 @@ impl Wiring {
                     let (tx, rx) = bounded(room, wake[producer].clone(), wake[consumer].clone());
                     ways.push(tx);
                     if edge.exchange != Exchange::Forward || sender == receiver {
-                        let channel = Channel { input: edge.input, receiver: rx };
+                        let watermark = watermarks[edge.from][sender as usize];
+                        let channel = Channel { input: edge.input, receiver: rx, watermark };
                         self.incoming[consumer].push(channel);
                     }
                 }

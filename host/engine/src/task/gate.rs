@@ -13,6 +13,8 @@ pub(crate) struct Channel {
     /// The input port that it feeds.
     pub(crate) input: u32,
     pub(crate) receiver: Receiver<Element>,
+    /// The watermark that it had at the checkpoint; the lowest number if there is none.
+    pub(crate) watermark: i64,
 }
 
 /// What the task is to take next.
@@ -37,7 +39,8 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(channels: Vec<Channel>) -> Self {
-        let (alignment, watermark) = (Alignment::new(channels.len()), Merged::new(channels.len()));
+        let alignment = Alignment::new(channels.len());
+        let watermark = Merged::new(channels.iter().map(|channel| channel.watermark).collect());
         Self { channels, alignment, watermark, next: 0 }
     }
 

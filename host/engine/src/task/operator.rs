@@ -58,10 +58,14 @@ impl OperatorBody {
             let done = self.snapshot.is_none();
             return Ok(if done { Step::Finished } else { Step::Worked });
         }
-        if self.fire_timers(frame)? {
+        // Event-time timers keep the gate shut until all have fired. Those of the clock must not: one that always sets
+        // another would never let a barrier in.
+        let fired = self.fire_processing_timers(frame)?;
+        if self.fire_event_timers(frame)? {
             return Ok(Step::Worked);
         }
         match self.gate.next() {
+            None if fired => return Ok(Step::Worked),
             None => {
                 let until = self.invoker.next_timer(TimeDomain::ProcessingTime);
                 return Ok(Step::Waiting { until });
@@ -99,16 +103,21 @@ impl OperatorBody {
         Moment { processing_time, watermark, seed: self.seed }
     }
 
-    /// One invocation with timers that are due. Whether something was done.
-    fn fire_timers(&mut self, frame: &mut Frame) -> Result<bool, TaskError> {
-        let processing = self.invoker.next_timer(TimeDomain::ProcessingTime);
-        if processing.is_some_and(|time| time <= frame.clock.now()) {
-            let moment = self.moment(frame);
-            let until = moment.processing_time;
-            self.invoker.fire_timers(TimeDomain::ProcessingTime, until, moment).map_err(failed)?;
-            self.send_outputs(frame);
-            return Ok(true);
+    /// One invocation with timers that the clock has reached. Whether there were any.
+    fn fire_processing_timers(&mut self, frame: &mut Frame) -> Result<bool, TaskError> {
+        let next = self.invoker.next_timer(TimeDomain::ProcessingTime);
+        if next.is_none_or(|time| time > frame.clock.now()) {
+            return Ok(false);
         }
+        let moment = self.moment(frame);
+        let until = moment.processing_time;
+        self.invoker.fire_timers(TimeDomain::ProcessingTime, until, moment).map_err(failed)?;
+        self.send_outputs(frame);
+        Ok(true)
+    }
+
+    /// One invocation with timers that the watermark has reached. Whether something was done.
+    fn fire_event_timers(&mut self, frame: &mut Frame) -> Result<bool, TaskError> {
         let Some(watermark) = self.firing else { return Ok(false) };
         let moment = self.moment(frame);
         let fired =
@@ -145,7 +154,12 @@ impl OperatorBody {
     fn end_epoch(&mut self, frame: &mut Frame, barrier: Barrier) -> Result<(), TaskError> {
         pass_barrier(frame, barrier);
         self.ended = barrier.last;
-        let watermark = self.watermarks.as_ref().and_then(Generator::current);
+        let watermark =
+            self.watermarks.as_ref().and_then(|watermarks| match self.gate.watermark() {
+                // The end was passed on as it came in.
+                i64::MAX => Some(i64::MAX),
+                _ => watermarks.current(),
+            });
         match self.invoker.backend() {
             Some(backend) => {
                 if self.snapshot_epoch.replace(barrier.epoch) != barrier.completed {

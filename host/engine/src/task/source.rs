@@ -53,7 +53,10 @@ impl SourceBody {
             let snapshot = TaskSnapshot {
                 state: None,
                 position: Some(self.source.position()),
-                watermark: self.watermarks.as_ref().and_then(Generator::current),
+                watermark: match self.exhausted {
+                    true => Some(i64::MAX),
+                    false => self.watermarks.as_ref().and_then(Generator::current),
+                },
             };
             frame.acknowledge(barrier.epoch, snapshot);
             self.ended = barrier.last;

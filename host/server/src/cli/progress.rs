@@ -82,7 +82,7 @@ struct Counts {
     /// Known if it is known for all sources.
     total: Option<u64>,
     rejected: u64,
-    checkpoints: usize,
+    checkpoints: u64,
 }
 
 impl Counts {
@@ -98,7 +98,7 @@ impl Counts {
                 total = total.filter(|_| own > 0).map(|sum: u64| sum + own);
             }
         }
-        Self { records, done, total, rejected, checkpoints: job.checkpoints().len() }
+        Self { records, done, total, rejected, checkpoints: job.checkpoint_count() }
     }
 
     fn message(&self, rate: f64) -> String {

@@ -51,6 +51,10 @@ impl SinkFactory for DeclaredSink {
         if input.value.matches(&json) { Ok(()) } else { Err("it takes json".into()) }
     }
 
+    fn check_recovery(&self, _: &[Value]) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
     fn recover(&self, _: &[Value]) -> Result<(), ConnectorError> {
         Ok(())
     }
