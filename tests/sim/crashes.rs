@@ -1,21 +1,21 @@
 //! The process dies: with every single store call, and at random.
 
 use crate::from_environment;
-use crate::scheduler::{Ending, Scenario};
+use crate::scheduler::{Death, Ending, Scenario};
 
 #[test]
 fn a_crash_at_every_single_store_call_loses_and_doubles_nothing() {
     for seed in [1, 2] {
         let mut undisturbed = Scenario::new(seed);
-        assert_eq!(undisturbed.run(None), Ending::Completed);
+        assert_eq!(undisturbed.run(Death::Never), Ending::Completed);
         let calls = undisturbed.world.store.calls();
         assert!(calls > 40, "{calls} calls: the run is too short to be a test");
         for calls in 0..calls {
             let mut scenario = Scenario::new(seed);
-            let ending = scenario.run(Some(calls));
+            let ending = scenario.run(Death::AfterCalls(calls));
             assert!(matches!(ending, Ending::Died(_)), "seed {seed}, {calls} calls: {ending:?}");
             scenario.world.store.heal();
-            assert_eq!(scenario.run(None), Ending::Completed, "seed {seed}, {calls} calls");
+            assert_eq!(scenario.run(Death::Never), Ending::Completed, "seed {seed}, {calls} calls");
             scenario.check();
         }
     }
@@ -24,14 +24,14 @@ fn a_crash_at_every_single_store_call_loses_and_doubles_nothing() {
 #[test]
 fn an_answer_lost_at_every_single_store_call_loses_and_doubles_nothing() {
     let mut undisturbed = Scenario::new(5);
-    assert_eq!(undisturbed.run(None), Ending::Completed);
+    assert_eq!(undisturbed.run(Death::Never), Ending::Completed);
     for calls in 0..undisturbed.world.store.calls() {
         let mut scenario = Scenario::new(5);
         scenario.world.store.lose_answer_after(calls);
         // The store did what it was asked and did not say so: the process goes on, or stops and is started again.
-        if scenario.run(None) != Ending::Completed {
+        if scenario.run(Death::Never) != Ending::Completed {
             scenario.world.store.heal();
-            assert_eq!(scenario.run(None), Ending::Completed, "after {calls} calls");
+            assert_eq!(scenario.run(Death::Never), Ending::Completed, "after {calls} calls");
         }
         scenario.check();
     }
@@ -49,13 +49,55 @@ fn many_crashes_in_one_life_lose_and_double_nothing() {
         let mut scenario = Scenario::new(seed);
         scenario.hasty = seed % 2 == 0;
         let mut deaths = 0;
-        while deaths < 12
-            && matches!(scenario.run(Some(3 + seed % 7 + deaths * 5)), Ending::Died(_))
-        {
+        while deaths < 12 {
+            let death = match deaths % 2 {
+                0 => Death::AfterCalls(3 + seed % 7 + deaths * 5),
+                _ => Death::AfterSteps(200 + seed * 37 % 1500 + deaths * 300),
+            };
+            if scenario.run(death) == Ending::Completed {
+                break;
+            }
+            scenario.world.store.heal();
             deaths += 1;
         }
         scenario.world.store.heal();
-        assert_eq!(scenario.run(None), Ending::Completed, "seed {seed}");
+        assert_eq!(scenario.run(Death::Never), Ending::Completed, "seed {seed}");
         scenario.check();
+    }
+}
+
+#[test]
+fn a_death_at_any_step_loses_and_doubles_nothing() {
+    for steps in (0..9_000).step_by(97) {
+        let mut scenario = Scenario::new(steps);
+        if scenario.run(Death::AfterSteps(steps)) != Ending::Completed {
+            assert_eq!(scenario.run(Death::Never), Ending::Completed, "after {steps} steps");
+        }
+        scenario.check();
+    }
+}
+
+#[test]
+fn what_is_late_does_not_depend_on_failures() {
+    for seed in 0..25 {
+        let tardy = || {
+            let mut scenario = Scenario::new(seed);
+            scenario.tardy = true;
+            scenario
+        };
+        let mut undisturbed = tardy();
+        assert_eq!(undisturbed.run(Death::Never), Ending::Completed);
+        let late = undisturbed.world.late.committed();
+        assert!(late.len() > 10, "only {} records were late", late.len());
+        let mut disturbed = tardy();
+        for death in 1..8 {
+            if disturbed.run(Death::AfterSteps(death * 400 + seed * 13)) == Ending::Completed {
+                break;
+            }
+        }
+        assert_eq!(disturbed.run(Death::Never), Ending::Completed);
+        assert!(disturbed.world.late.committed() == late, "seed {seed}");
+        assert_eq!(disturbed.world.sums.committed(), undisturbed.world.sums.committed());
+        disturbed.check_raw();
     }
 }

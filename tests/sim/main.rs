@@ -9,7 +9,7 @@
 mod crashes;
 mod scheduler;
 
-use scheduler::{Ending, Scenario};
+use scheduler::{Death, Ending, Scenario};
 
 /// A seed for runs beyond the fixed ones: `STATEHOUSE_SIM_SEED`, and how many: `STATEHOUSE_SIM_RUNS`.
 fn from_environment(name: &str) -> Option<u64> {
@@ -22,7 +22,7 @@ fn from_environment(name: &str) -> Option<u64> {
 fn an_undisturbed_run_sees_everything_once() {
     for seed in 0..20 {
         let mut scenario = Scenario::new(seed);
-        assert_eq!(scenario.run(None), Ending::Completed, "seed {seed}");
+        assert_eq!(scenario.run(Death::Never), Ending::Completed, "seed {seed}");
         scenario.check();
     }
 }
@@ -32,9 +32,9 @@ fn the_same_seed_gives_the_same_trace() {
     for seed in [3, 99] {
         let trace = |seed| {
             let mut scenario = Scenario::new(seed);
-            scenario.run(Some(9));
+            scenario.run(Death::AfterCalls(9));
             scenario.world.store.heal();
-            scenario.run(None);
+            scenario.run(Death::Never);
             (scenario.trace, scenario.world.sums.committed())
         };
         let (first, second) = (trace(seed), trace(seed));

@@ -26,7 +26,18 @@ pub(crate) struct World {
     pub(crate) sums: Outside,
     pub(crate) raw: Outside,
     pub(crate) dead: Outside,
+    pub(crate) late: Outside,
     pub(crate) store: FaultStore,
+}
+
+/// When the process of a run dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Death {
+    Never,
+    /// With the store call after that many.
+    AfterCalls(u64),
+    /// Whatever it was doing when that many steps were taken.
+    AfterSteps(u64),
 }
 
 /// How a run ended.
@@ -44,6 +55,9 @@ pub(crate) struct Scenario {
     clock: ManualClock,
     /// Whether checkpoints have so little time that many are given up.
     pub(crate) hasty: bool,
+    /// Whether many records come after their window is over. What is late then depends on where batches are cut, so
+    /// there is one source task.
+    pub(crate) tardy: bool,
     runs: u32,
 }
 
@@ -54,11 +68,12 @@ impl Scenario {
             sums: Outside::default(),
             raw: Outside::default(),
             dead: Outside::default(),
+            late: Outside::default(),
             store: FaultStore::in_memory(),
         };
         let clock = ManualClock::at(1_000_000);
         let random = StdRng::seed_from_u64(seed);
-        Self { world, trace: Vec::new(), random, clock, hasty: false, runs: 0 }
+        Self { world, trace: Vec::new(), random, clock, hasty: false, tardy: false, runs: 0 }
     }
 
     fn graph(&mut self) -> Graph {
@@ -66,8 +81,12 @@ impl Scenario {
         let tasks = |most: u32, random: &mut StdRng| random.random_range(1..=most);
         let random = &mut self.random;
         let source = NodeKind::Source(Arc::new(self.world.numbers.clone()));
-        let mut source = Node::new("numbers", source).with_parallelism(tasks(3, random));
-        source.watermark_lag = Some(DISORDER + 3 * 7 * 6);
+        let (sources, lag) = match self.tardy {
+            true => (1, 0),
+            false => (tasks(3, random), DISORDER + 3 * 7 * 6),
+        };
+        let mut source = Node::new("numbers", source).with_parallelism(sources);
+        source.watermark_lag = Some(lag);
         let inputs = BTreeMap::from([("numbers".to_owned(), vec!["numbers".to_owned()])]);
         let factory = Arc::new(TallyFactory(description()));
         let tally = NodeKind::Operator { factory, inputs };
@@ -83,6 +102,7 @@ impl Scenario {
             sink("sums", "tally.sums", &self.world.sums).with_parallelism(tasks(2, random)),
             sink("raw", "numbers", &self.world.raw).with_parallelism(tasks(2, random)),
             sink("dead", "tally.dead-letters", &self.world.dead),
+            sink("late", "tally.late", &self.world.late).with_parallelism(tasks(2, random)),
         ];
         Graph::check("simulated", KeyGroups::new(13).unwrap(), nodes).unwrap()
     }
@@ -126,17 +146,20 @@ impl Scenario {
         assemble(plan).map_err(|error| error.to_string())
     }
 
-    /// Runs the job until it ends. With `dies_after`, the process dies with the store call after that many.
-    pub(crate) fn run(&mut self, dies_after: Option<u64>) -> Ending {
+    /// Runs the job until it ends, or its process dies.
+    pub(crate) fn run(&mut self, death: Death) -> Ending {
         self.runs += 1;
         self.trace.push(format!("run {}", self.runs));
-        if dies_after.is_some() {
-            self.world.store.heal();
+        let (mut last_call, mut last_step) = (u64::MAX, u64::MAX);
+        match death {
+            Death::Never => {}
+            Death::AfterCalls(calls) => {
+                self.world.store.heal();
+                self.world.store.crash_after(calls);
+                last_call = self.world.store.calls() + calls;
+            }
+            Death::AfterSteps(steps) => last_step = steps,
         }
-        let last_call = dies_after.map(|calls| {
-            self.world.store.crash_after(calls);
-            self.world.store.calls() + calls
-        });
         let mut job = match self.assemble() {
             Ok(job) => job,
             Err(reason) => return Ending::Died(reason),
@@ -144,7 +167,7 @@ impl Scenario {
         let mut finished = vec![false; job.tasks.len()];
         for turns in 0.. {
             assert!(turns < 2_000_000, "the job makes no progress:\n{}", self.last_steps());
-            if last_call.is_some_and(|last| self.world.store.calls() > last) {
+            if self.world.store.calls() > last_call || turns > last_step {
                 return Ending::Died("the process was killed".into());
             }
             match self.random.random_range(0..10) {
@@ -174,10 +197,17 @@ impl Scenario {
         self.trace[self.trace.len().saturating_sub(30)..].join("\n")
     }
 
-    /// Checks that the world has seen everything exactly once.
+    /// Checks that the world has seen everything exactly once, and nothing late.
     pub(crate) fn check(&self) {
         let world = &self.world;
         assert_eq!(world.sums.committed(), expected_sums(world.numbers.all()));
+        assert_eq!(world.late.committed(), []);
+        self.check_raw();
+    }
+
+    /// Checks that the world has seen every record that came in exactly once.
+    pub(crate) fn check_raw(&self) {
+        let world = &self.world;
         let raw = world.numbers.all();
         let mut raw: Vec<_> =
             raw.map(|number| (number.time, Some(number.key), number.value.to_string())).collect();

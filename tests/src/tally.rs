@@ -18,7 +18,8 @@ pub const POISON: i64 = 53;
 
 /// Sums the values of each key and emits the sum when the key's window is over; then forgets the key.
 ///
-/// Keys carry the number of their window, so a key's timer fires after its last record.
+/// Keys carry the number of their window, so a key's timer fires after its last record, unless records come late: those
+/// are emitted as they are.
 #[derive(Debug)]
 pub struct Tally {
     description: Description,
@@ -50,7 +51,10 @@ pub fn description() -> Description {
         name: "tally".into(),
         version: "1".into(),
         inputs: vec![Port { name: "numbers".into(), key: key(), value: number() }],
-        outputs: vec![Port { name: "sums".into(), key: key(), value: text }],
+        outputs: vec![
+            Port { name: "sums".into(), key: key(), value: text },
+            Port { name: "late".into(), key: key(), value: number() },
+        ],
         states: vec![state("sum", ValueLayout::S64), state("count", ValueLayout::Bytes)],
         timers: vec![TimerDeclaration { name: "over".into(), domain: TimeDomain::EventTime }],
         metrics: vec![],
@@ -78,6 +82,13 @@ impl Operator for Tally {
                 let row = (value % 2 == 0).then_some(row);
                 return Err(Failure::Refused { row, reason: format!("{value} is poison") });
             }
+            let key = keys[slot as usize];
+            if call.moment().watermark >= window_end(key) {
+                let time = rows.times[row as usize];
+                let (key, value) = (Column::Words(vec![key]), Column::Words(vec![value as u64]));
+                call.emit(1, &[time], Some(&key), &value)?;
+                continue;
+            }
             let sum = &mut sums[slot as usize];
             *sum = (*sum as i64 + value) as u64;
             counts[slot as usize] += 1;
@@ -88,7 +99,7 @@ impl Operator for Tally {
             let mut bytes = statehouse_state::BytesColumn::default();
             bytes.push(count.to_string().as_bytes());
             call.store(COUNT, &slot, &Column::Bytes(bytes))?;
-            let over = (keys[slot[0] as usize] / 1000 + 1) as i64 * WINDOW;
+            let over = window_end(keys[slot[0] as usize]);
             call.change_timers(OVER, &slot, &[over], true)?;
         }
         Ok(())
@@ -113,6 +124,11 @@ impl Operator for Tally {
     }
 }
 
+/// When the window that a key belongs to is over.
+fn window_end(key: u64) -> i64 {
+    (key / 1000 + 1) as i64 * WINDOW
+}
+
 fn parse(bytes: &[u8]) -> u64 {
     std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -126,8 +142,7 @@ pub fn expected_sums(input: impl Iterator<Item = Number>) -> Vec<Row> {
         entry.1 += 1;
     }
     let row = |(key, (sum, count)): (u64, (i64, u64))| {
-        let over = (key / 1000 + 1) as i64 * WINDOW;
-        (over, Some(key), format!("\"{sum} of {count}\""))
+        (window_end(key), Some(key), format!("\"{sum} of {count}\""))
     };
     let mut rows: Vec<Row> = sums.into_iter().map(row).collect();
     rows.sort();
