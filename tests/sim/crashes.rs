@@ -101,3 +101,25 @@ fn what_is_late_does_not_depend_on_failures() {
         disturbed.check_raw();
     }
 }
+
+#[test]
+fn a_checkpoint_that_cannot_be_published_commits_nothing() {
+    let mut given_up = 0;
+    for calls in 4..60 {
+        for steps in [600, 1500, 2500, 4000] {
+            let mut scenario = Scenario::new(calls);
+            scenario.outage = Some(calls);
+            // The process goes on without that checkpoint, and dies later, before or after the next one.
+            let ending = scenario.run(Death::AfterSteps(steps));
+            given_up += u32::from(scenario.outage.is_none());
+            scenario.outage = None;
+            scenario.world.store.heal();
+            if ending != Ending::Completed {
+                let ending = scenario.run(Death::Never);
+                assert_eq!(ending, Ending::Completed, "{calls} calls, {steps} steps");
+            }
+            scenario.check();
+        }
+    }
+    assert!(given_up > 50, "the store failed in {given_up} runs only");
+}

@@ -58,6 +58,8 @@ pub(crate) struct Scenario {
     /// Whether many records come after their window is over. What is late then depends on where batches are cut, so
     /// there is one source task.
     pub(crate) tardy: bool,
+    /// The store call from which on the store fails for a while, and the process goes on.
+    pub(crate) outage: Option<u64>,
     runs: u32,
 }
 
@@ -73,7 +75,16 @@ impl Scenario {
         };
         let clock = ManualClock::at(1_000_000);
         let random = StdRng::seed_from_u64(seed);
-        Self { world, trace: Vec::new(), random, clock, hasty: false, tardy: false, runs: 0 }
+        Self {
+            world,
+            trace: Vec::new(),
+            random,
+            clock,
+            hasty: false,
+            tardy: false,
+            outage: None,
+            runs: 0,
+        }
     }
 
     fn graph(&mut self) -> Graph {
@@ -160,6 +171,9 @@ impl Scenario {
             }
             Death::AfterSteps(steps) => last_step = steps,
         }
+        if let Some(calls) = self.outage {
+            self.world.store.crash_after(calls);
+        }
         let mut job = match self.assemble() {
             Ok(job) => job,
             Err(reason) => return Ending::Died(reason),
@@ -167,6 +181,10 @@ impl Scenario {
         let mut finished = vec![false; job.tasks.len()];
         for turns in 0.. {
             assert!(turns < 2_000_000, "the job makes no progress:\n{}", self.last_steps());
+            if self.outage.is_some_and(|calls| self.world.store.calls() > calls) {
+                self.outage = None;
+                self.world.store.heal();
+            }
             if self.world.store.calls() > last_call || turns > last_step {
                 return Ending::Died("the process was killed".into());
             }
