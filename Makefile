@@ -56,8 +56,10 @@ bench: build ## the figures of docs/benchmarks.md
 	cargo bench --locked -p statehouse-state --bench heap
 	cargo bench --locked -p statehouse-connectors --bench generator
 	$(STATEHOUSE) bench boundary
-	$(STATEHOUSE) bench sum --keys 100000
-	$(STATEHOUSE) bench sum --keys 5000000
+	$(STATEHOUSE) bench sum --records 30000000 --keys 100000
+	$(STATEHOUSE) bench sum --records 30000000 --keys 100000 --checkpoint-interval off
+	$(STATEHOUSE) bench sum --records 30000000 --keys 100000 --parallelism 2
+	$(STATEHOUSE) bench sum --records 30000000 --keys 5000000
 
 fmt: ## formats everything
 	cargo fmt --all

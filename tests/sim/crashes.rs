@@ -97,7 +97,7 @@ fn what_is_late_does_not_depend_on_failures() {
         }
         assert_eq!(disturbed.run(Death::Never), Ending::Completed);
         assert!(disturbed.world.late.committed() == late, "seed {seed}");
-        assert_eq!(disturbed.world.sums.committed(), undisturbed.world.sums.committed());
+        assert!(disturbed.world.sums.committed() == undisturbed.world.sums.committed());
         disturbed.check_raw();
     }
 }

@@ -218,8 +218,9 @@ impl Scenario {
     /// Checks that the world has seen everything exactly once, and nothing late.
     pub(crate) fn check(&self) {
         let world = &self.world;
-        assert_eq!(world.sums.committed(), expected_sums(world.numbers.all()));
-        assert_eq!(world.late.committed(), []);
+        // Thousands of rows say little when they are printed: whether they are equal is enough.
+        assert!(world.sums.committed() == expected_sums(world.numbers.all()), "sums differ");
+        assert!(world.late.committed().is_empty(), "something was late");
         self.check_raw();
     }
 
@@ -230,7 +231,7 @@ impl Scenario {
         let mut raw: Vec<_> =
             raw.map(|number| (number.time, Some(number.key), number.value.to_string())).collect();
         raw.sort();
-        assert_eq!(world.raw.committed(), raw);
+        assert!(world.raw.committed() == raw, "records were lost or doubled");
         assert_eq!(world.dead.committed().len(), expected_poison(world.numbers.all()));
     }
 }

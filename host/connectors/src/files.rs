@@ -55,7 +55,10 @@ impl FilesFactory {
             if restored.is_empty() {
                 positions.insert(name.clone(), FilePosition::default());
             } else if task == 0 && !positions.contains_key(name) {
-                tracing::warn!(file = name, "input file came later than the job and is not read");
+                tracing::warn!(
+                    "the input file `{name}` came later than the job and is not read: the files of a job are those of \
+                     its first start; read it by a job of its own, or start over with --fresh"
+                );
             }
         }
         let mine = (0u32..).zip(positions).filter(|(index, _)| index % parallelism == task);
@@ -120,6 +123,14 @@ impl File {
         let plain = Compression::of(&path) == Compression::None;
         if plain && !position.finished && size < position.bytes {
             return Err(shorter(&path, position.bytes));
+        }
+        if plain && position.finished && size != position.bytes {
+            tracing::warn!(
+                "the input file `{}` had {} bytes when it was read to its end and has {size} now; it is not read \
+                 again: new records belong into a new file of a new job, or start over with --fresh",
+                path.display(),
+                position.bytes
+            );
         }
         Ok(Self { name, path, size, position })
     }

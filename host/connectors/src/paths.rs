@@ -23,6 +23,12 @@ pub(crate) fn find(path: &Path) -> Result<Vec<PathBuf>, ConnectorError> {
     }
     let pattern = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let folder = path.parent().unwrap_or(Path::new(""));
+    if folder.to_string_lossy().contains(['*', '?']) {
+        return Err(ConnectorError::new(format!(
+            "the input `{}` does not exist: `*` and `?` work in the last part of `path` only",
+            path.display()
+        )));
+    }
     if !pattern.contains(['*', '?']) {
         return Err(ConnectorError::new(format!(
             "the input `{}` does not exist: a relative `path` starts at the job file's directory",
@@ -39,7 +45,7 @@ pub(crate) fn find(path: &Path) -> Result<Vec<PathBuf>, ConnectorError> {
     let files = list(folder, |name| matches(pattern.as_bytes(), name.as_bytes()))?;
     if files.is_empty() {
         return Err(ConnectorError::new(format!(
-            "no file matches the input `{}`: `*` and `?` work in the last part of `path` only",
+            "no file matches the input `{}`: put the input there, or correct `path`",
             path.display()
         )));
     }
