@@ -10,8 +10,7 @@ fn main() -> Result<(), String> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let cache = Environment::read().cache.ok_or("there is no cache: set STATEHOUSE_CACHE")?;
-    let component = guest::build(&cache)?;
+    let component = guest::build(&Environment::read())?;
     println!("{}", boundary::text(&boundary::run(&component)?));
     let processors = machine::pin(1).map_err(|error| error.to_string())?;
     let directory = std::env::temp_dir().join(format!("statehouse-bench-{}", std::process::id()));

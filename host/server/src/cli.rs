@@ -31,7 +31,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 Environment:
   STATEHOUSE_LOG    what is logged: error, warn, info, debug, or by part: statehouse_engine=debug
-  STATEHOUSE_CACHE  where compiled components are kept; default ~/.cache/statehouse")]
+  STATEHOUSE_CACHE  where compiled components are kept; default $XDG_CACHE_HOME/statehouse, else
+                    ~/.cache/statehouse")]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -1,28 +1,32 @@
-//! What the process takes from its environment: folders. Read once, passed on.
+//! What the process takes from its environment: folders, and how guests are built. Read once, passed on.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Folders outside of any job.
+/// What holds outside of any job.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// Where things are kept that can be made again: compiled components, the standard library for guests. None if
     /// there is no home folder; then nothing is kept.
     pub cache: Option<PathBuf>,
+    /// The only way in which guests may be built, as it was given. None: the first that works.
+    pub guest_route: Option<OsString>,
 }
 
 impl Environment {
-    /// From `STATEHOUSE_CACHE`, else `XDG_CACHE_HOME`, else `HOME`.
+    /// The cache from `STATEHOUSE_CACHE`, else `XDG_CACHE_HOME`, else `HOME`; the route from
+    /// `STATEHOUSE_GUEST_ROUTE`. A variable that is empty counts as not set.
     pub fn read() -> Self {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let folder = |name| set(name).map(PathBuf::from);
         let cache = folder("STATEHOUSE_CACHE")
             .or_else(|| folder("XDG_CACHE_HOME").map(|folder| folder.join("statehouse")))
             .or_else(|| folder("HOME").map(|home| home.join(".cache/statehouse")));
-        Self { cache }
+        Self { cache, guest_route: set("STATEHOUSE_GUEST_ROUTE") }
     }
 
     /// Where compiled components are kept.
@@ -34,6 +38,14 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_route_counts_as_none() {
+        let route =
+            |value: &'static str| Environment::from_variables(|_| Some(value.into())).guest_route;
+        assert_eq!(route(""), None);
+        assert_eq!(route("debian"), Some("debian".into()));
+    }
 
     #[test]
     fn the_cache_is_where_the_most_specific_variable_says() {

@@ -15,6 +15,12 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// A number of things: `1 record`, `2,000 records`. For nouns that take an `s`.
+pub fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", count(number))
+}
+
 /// Bytes in the largest unit that leaves at least one.
 pub fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
@@ -113,6 +119,12 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), text);
         }
+    }
+
+    #[test]
+    fn one_thing_has_no_plural() {
+        let texts = [0, 1, 2000].map(|number| counted(number, "record"));
+        assert_eq!(texts, ["0 records", "1 record", "2,000 records"]);
     }
 
     #[test]

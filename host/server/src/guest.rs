@@ -5,4 +5,5 @@ pub mod component;
 pub mod route;
 
 pub use build::{Build, BuildError, Built};
+pub use component::inspect;
 pub use route::{Route, RouteError};

@@ -1,11 +1,14 @@
 //! From a job file to a checked graph: components are loaded, inputs found, references resolved. Touches nothing.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use statehouse_connectors::SinkSettings;
-use statehouse_connectors::settings::{DirectorySettings, Existing};
+use statehouse_connectors::settings::{DirectorySettings, Existing, StdoutSettings};
 use statehouse_engine::{ConnectorError, DEAD_LETTERS, Graph, Node, NodeKind};
 use statehouse_operator::ErrorPolicy;
 use statehouse_wasm::{Component, Limits, WasmEngine, WasmSettings};
@@ -72,10 +75,50 @@ pub fn build(file: &JobFile, environment: &Environment) -> Result<Graph, JobGrap
     }
     for sink in &file.sinks {
         let inputs = sink.node.input.0.clone();
-        nodes.push(sink_node(base, &sink.node.id, &sink.settings, inputs, sink.node.parallelism)?);
+        let settings = sink_settings(&sink.settings, file.checkpoint.is_some());
+        nodes.push(sink_node(base, &sink.node.id, &settings, inputs, sink.node.parallelism)?);
     }
     nodes.extend(dead_letters_node(file, base, &nodes)?);
-    Ok(Graph::check(&file.job.name, file.job.key_groups, nodes)?)
+    let graph = Graph::check(&file.job.name, file.job.key_groups, nodes)?;
+    for output in untaken_outputs(graph.nodes()) {
+        tracing::warn!("`{output}` goes nowhere: no `input` names it, so its records are dropped");
+    }
+    Ok(graph)
+}
+
+/// Without checkpoints the only one is that of the end: what is printed would wait for it, and nothing be gained.
+fn sink_settings(settings: &SinkSettings, has_checkpoints: bool) -> SinkSettings {
+    match settings {
+        SinkSettings::Stdout(settings) if !has_checkpoints => {
+            SinkSettings::Stdout(StdoutSettings { immediate: true, ..settings.clone() })
+        }
+        settings => settings.clone(),
+    }
+}
+
+/// The outputs of operators that no input names.
+fn untaken_outputs(nodes: &[Node]) -> Vec<String> {
+    let wires: BTreeSet<&str> = nodes
+        .iter()
+        .flat_map(|node| match &node.kind {
+            NodeKind::Source(_) => Vec::new(),
+            NodeKind::Operator { inputs, .. } => inputs.values().flatten().collect(),
+            NodeKind::Sink { inputs, .. } => inputs.iter().collect(),
+        })
+        .map(String::as_str)
+        .collect();
+    let mut untaken = Vec::new();
+    for node in nodes {
+        let NodeKind::Operator { factory, .. } = &node.kind else { continue };
+        // A node's id alone names its only output.
+        if wires.contains(node.id.as_str()) {
+            continue;
+        }
+        let outputs = factory.description().outputs.iter();
+        let outputs = outputs.map(|port| format!("{}.{}", node.id, port.name));
+        untaken.extend(outputs.filter(|output| !wires.contains(output.as_str())));
+    }
+    untaken
 }
 
 fn sink_node(
@@ -102,9 +145,7 @@ fn dead_letters_node(
     let senders = nodes.iter().filter(|node| node.on_error == ErrorPolicy::DeadLetter);
     let inputs: Vec<String> = senders.map(|node| format!("{}.{DEAD_LETTERS}", node.id)).collect();
     if inputs.is_empty() {
-        tracing::warn!(
-            "`[dead-letters]` takes nothing: no node has `on-error = \"dead-letter\"`, so bad records fail the job"
-        );
+        tracing::warn!("`[dead-letters]` takes nothing: no node has `on-error = \"dead-letter\"`");
         return Ok(None);
     }
     let settings = SinkSettings::Jsonl(DirectorySettings {

@@ -22,7 +22,7 @@ use statehouse_state::{HeapBackend, KeyLayout};
 
 use crate::job_file::JobFile;
 
-pub use choose::{checkpoint_directory, open_to_look};
+pub use choose::{checkpoint_directory, newest_listed, open_to_look};
 
 /// Where a run starts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -278,10 +278,10 @@ impl OperatorFactory for WasmSum {
 pub fn text(figures: &SumFigures) -> String {
     let million = |rate: f64| format!("{:.2} million records a second", rate / 1e6);
     let mut text = format!(
-        "{} keys, {} records, {} processors, median of {}\n",
-        format::count(figures.keys),
-        format::count(figures.records),
-        figures.processors,
+        "{}, {}, {}, median of {}\n",
+        format::counted(figures.keys, "key"),
+        format::counted(figures.records, "record"),
+        format::counted(figures.processors as u64, "processor"),
         figures.repetitions
     );
     if let (Some(wasm), Some(ratio)) =
@@ -297,8 +297,8 @@ pub fn text(figures: &SumFigures) -> String {
     text += &format!("bare loop  {}\n", million(figures.bare_loop_records_per_second));
     let taken = &figures.checkpoints;
     text += &format!(
-        "{} checkpoints: median {} ms, longest {} ms, median {}\n",
-        taken.count,
+        "{}: median {} ms, longest {} ms, median {}\n",
+        format::counted(taken.count as u64, "checkpoint"),
         taken.duration_ms_median,
         taken.duration_ms_max,
         format::bytes(taken.written_bytes_median)

@@ -59,7 +59,8 @@ pub(super) struct SumArgs {
     /// Runs of each kind; medians count
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repetitions: u32,
-    /// Where the checkpoints go; the folder is emptied before each run and removed at the end
+    /// Where the checkpoints go: into a folder `statehouse-bench` in it, which is emptied before each run and removed
+    /// at the end; default: a folder among the system's temporary files
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
     #[command(flatten)]
@@ -155,7 +156,5 @@ fn component(args: &GuestArgs) -> anyhow::Result<Component> {
     if let Some(path) = &args.component {
         return guest::load(path).map_err(|error| anyhow!(error));
     }
-    let environment = Environment::read();
-    let cache = environment.cache.as_deref().context("there is no cache: set STATEHOUSE_CACHE")?;
-    guest::build(cache).map_err(|error| anyhow!(error))
+    guest::build(&Environment::read()).map_err(|error| anyhow!(error))
 }

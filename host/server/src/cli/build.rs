@@ -3,21 +3,21 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 use statehouse_operator::Description;
 
-use super::inspect::{inspect, operator_text};
+use super::inspect::operator_text;
 use super::{log, print};
 use crate::environment::Environment;
 use crate::format;
-use crate::guest::Build;
+use crate::guest::{Build, Built};
 
 /// Compile a guest crate to a component, NAME.wasm beside its Cargo.toml
 ///
 /// Uses the wasm32-unknown-unknown target of the active Rust toolchain, else the one that scripts/guest-toolchain sets
-/// up from Debian's packages.
+/// up from Debian's packages. STATEHOUSE_GUEST_ROUTE=rustup or =debian allows only one of the two. A crate whose component
+/// no job could load is an error, and an earlier component stays.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   statehouse build                          every guest crate of this folder
@@ -54,20 +54,17 @@ pub(super) fn run(args: BuildArgs) -> anyhow::Result<ExitCode> {
     log::start_plain()?;
     let BuildArgs { directory, package, output, json, quiet } = args;
     let build = Build { directory, package, output, quiet };
-    let mut components = Vec::new();
-    for built in build.run(Environment::read().cache.as_deref())? {
-        let path = built.path;
-        match inspect(&built.bytes) {
-            Ok(inspection) => components.push(BuiltComponent {
-                package: built.package,
-                path,
-                size_bytes: inspection.size_bytes,
-                digest: inspection.digest,
-                operators: inspection.operators,
-            }),
-            Err(error) => bail!("`{}` was built, but {error}", path.display()),
-        }
-    }
+    let built = build.run(&Environment::read())?;
+    let components: Vec<BuiltComponent> = built
+        .into_iter()
+        .map(|Built { package, path, inspection }| BuiltComponent {
+            package,
+            path,
+            size_bytes: inspection.size_bytes,
+            digest: inspection.digest,
+            operators: inspection.operators,
+        })
+        .collect();
     if json {
         print::json(&components)?;
         return Ok(ExitCode::SUCCESS);

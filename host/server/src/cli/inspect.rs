@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use statehouse_operator::{Description, Port};
-use statehouse_wasm::{Component, Inspection, Limits, WasmEngine, WasmSettings};
+use statehouse_wasm::Inspection;
 
 use super::{log, print};
 use crate::environment::Environment;
 use crate::format;
+use crate::guest::inspect;
 
 /// Show what a component declares: its operators with their ports, states, timers and metrics, and its imports
 #[derive(Debug, Args)]
@@ -30,20 +31,14 @@ pub(super) fn run(args: InspectArgs) -> anyhow::Result<ExitCode> {
     log::start_plain()?;
     let path = args.component.display();
     let bytes = std::fs::read(&args.component).with_context(|| format!("cannot read `{path}`"))?;
-    let inspection = inspect(&bytes).map_err(|error| anyhow::anyhow!("`{path}` {error}"))?;
+    let inspection = inspect(&bytes, &Environment::read())
+        .map_err(|error| anyhow::anyhow!("`{path}` {error}"))?;
     if args.json {
         print::json(&inspection)?;
     } else {
         print::data(text(&inspection))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Loads a component as a job would.
-pub(super) fn inspect(bytes: &[u8]) -> Result<Inspection, statehouse_wasm::Error> {
-    let cache = Environment::read().components();
-    let engine = WasmEngine::new(WasmSettings { instances: 1, cache })?;
-    Ok(Component::load(&engine, bytes, &Limits::default())?.inspect())
 }
 
 fn text(inspection: &Inspection) -> String {

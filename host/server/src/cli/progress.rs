@@ -102,10 +102,10 @@ impl Counts {
     }
 
     fn message(&self, rate: f64) -> String {
-        let records = format::count(self.records);
-        let mut text = format!("{records} records  {}", format::rate(rate));
+        let records = format::counted(self.records, "record");
+        let mut text = format!("{records}  {}", format::rate(rate));
         if self.checkpoints > 0 {
-            text.push_str(&format!("  {} checkpoints", self.checkpoints));
+            text.push_str(&format!("  {}", format::counted(self.checkpoints, "checkpoint")));
         }
         if self.rejected > 0 {
             text.push_str(&format!("  {} rejected", format::count(self.rejected)));

@@ -19,7 +19,7 @@ use super::{log, print};
 use crate::environment::Environment;
 use crate::job_file::{JobFile, Override};
 use crate::job_graph;
-use crate::launch::{Launched, StartFrom, launch};
+use crate::launch::{Launched, StartFrom, launch, newest_listed};
 
 /// Run a job, from its newest checkpoint on if it has run before
 ///
@@ -82,6 +82,15 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             "resuming from checkpoint {} in `{}`",
             from.epoch,
             from.directory.display()
+        ));
+    }
+    let left_behind = file.checkpoint_directory().filter(|_| from == StartFrom::Nothing);
+    if let Some(directory) = left_behind
+        && let Some(epoch) = newest_listed(&directory)?
+    {
+        print::remark(format_args!(
+            "starting from nothing; the checkpoints up to {epoch} in `{}` stay",
+            directory.display()
         ));
     }
     let handle = job.handle.clone();

@@ -110,7 +110,7 @@ impl fmt::Display for Summary {
         if let Some(from) = &self.resumed_from {
             write!(f, ", resumed from checkpoint {}", from.epoch)?;
         }
-        write!(f, ": {} records", format::count(self.records))?;
+        write!(f, ": {}", format::counted(self.records, "record"))?;
         if self.duration_ms >= 100 {
             let per_second = self.records as f64 * 1000.0 / self.duration_ms as f64;
             write!(f, ", {}", format::rate(per_second))?;

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use statehouse_wasm::Inspection;
 
-use super::component::{EncodeError, encode};
+use super::component::{EncodeError, encode, inspect};
 use super::route::{Route, RouteError, TARGET};
+use crate::environment::Environment;
 
 /// What to build.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +33,8 @@ pub struct Built {
     pub package: String,
     /// The component's file.
     pub path: PathBuf,
-    /// The component.
-    pub bytes: Vec<u8>,
+    /// What the component declares.
+    pub inspection: Inspection,
 }
 
 /// Why nothing was built.
@@ -64,6 +66,8 @@ pub enum BuildError {
     Cargo,
     #[error("package `{package}`: {source}")]
     Encode { package: String, source: EncodeError },
+    #[error("package `{package}`: the component {source}; `{}` stays as it was", path.display())]
+    Unusable { package: String, path: PathBuf, source: statehouse_wasm::Error },
     #[error("cannot {action} `{}`", path.display())]
     File {
         action: &'static str,
@@ -83,22 +87,24 @@ struct Package {
 }
 
 impl Build {
-    /// Builds. `cache` is where the toolchain of the Debian route is.
+    /// Builds. A component that no job could load replaces nothing.
     ///
     /// # Errors
-    /// If there is no way to build guests, nothing to build, or it does not compile.
-    pub fn run(&self, cache: Option<&Path>) -> Result<Vec<Built>, BuildError> {
+    /// If there is no way to build guests, nothing to build, it does not compile, or no job could load it.
+    pub fn run(&self, environment: &Environment) -> Result<Vec<Built>, BuildError> {
         let manifest = self.directory.join("Cargo.toml");
         if !manifest.is_file() {
             return Err(BuildError::NoManifest(self.directory.clone()));
         }
-        let route = Route::find(&self.directory, cache)?;
+        let route = Route::find(&self.directory, environment)?;
         let packages = self.choose(self.metadata(&route)?)?;
         if self.output.is_some() && packages.len() > 1 {
             return Err(BuildError::SeveralOutputs { count: packages.len() });
         }
         let modules = self.compile(&route, &packages)?;
-        modules.into_iter().map(|(package, module)| self.finish(package, &module)).collect()
+        let finish =
+            |(package, module): (&Package, PathBuf)| self.finish(package, &module, environment);
+        modules.into_iter().map(finish).collect()
     }
 
     /// Cargo as if it were called in the folder: it looks for its configuration there.
@@ -187,12 +193,17 @@ impl Build {
         Ok(modules)
     }
 
-    fn finish(&self, package: &Package, module: &Path) -> Result<Built, BuildError> {
-        let file = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| BuildError::File { action, path, source }
-        };
-        let bytes = std::fs::read(module).map_err(file("read", module))?;
+    fn finish(
+        &self,
+        package: &Package,
+        module: &Path,
+        environment: &Environment,
+    ) -> Result<Built, BuildError> {
+        let bytes = std::fs::read(module).map_err(|source| BuildError::File {
+            action: "read",
+            path: module.to_owned(),
+            source,
+        })?;
         let name = package.name.clone();
         let bytes = encode(&bytes)
             .map_err(|source| BuildError::Encode { package: name.clone(), source })?;
@@ -200,12 +211,44 @@ impl Build {
             (Some(output), _) => output.clone(),
             (None, name) => package.manifest.with_file_name(name.unwrap_or_default()),
         };
-        // In one step, so that a job that starts meanwhile never reads half of it.
-        let partial = path.with_extension("wasm.partial");
-        std::fs::write(&partial, &bytes).map_err(file("write", &partial))?;
-        std::fs::rename(&partial, &path).map_err(file("write", &path))?;
-        Ok(Built { package: name, path, bytes })
+        let inspection = check(&name, &path, &bytes, environment)?;
+        replace(&path, &bytes).map_err(|source| BuildError::File {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Built { package: name, path, inspection })
     }
+}
+
+/// What a component declares that is to become the file.
+fn check(
+    package: &str,
+    path: &Path,
+    bytes: &[u8],
+    environment: &Environment,
+) -> Result<Inspection, BuildError> {
+    inspect(bytes, environment).map_err(|source| {
+        let (package, path) = (package.to_owned(), path.to_owned());
+        match source {
+            // Bindings without an operator: the crate depends on the SDK and exports nothing by it.
+            statehouse_wasm::Error::MissingExport { .. } => {
+                BuildError::Encode { package, source: EncodeError::NothingExported }
+            }
+            source => BuildError::Unusable { package, path, source },
+        }
+    })
+}
+
+/// Writes a file in one step, so that a job that starts meanwhile never reads half of it.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let partial = path.with_extension("wasm.partial");
+    let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    if written.is_err() {
+        // Whatever there is of it is of no use; the error that counts is the first.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written
 }
 
 fn packages(metadata: &Value) -> Vec<Package> {
@@ -271,6 +314,27 @@ mod tests {
         assert!(choose("shared").unwrap_err().contains("crate-type = [\"cdylib\"]"));
         let error = choose("mroe").unwrap_err();
         assert!(error.contains("no package `mroe`") && error.contains("`more`"), "{error}");
+    }
+
+    #[test]
+    fn a_component_without_operators_is_refused_with_the_line_to_write() {
+        let error =
+            check("ops", Path::new("o.wasm"), b"\0asm\x0d\0\x01\0", &Environment::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("`ops`") && error.contains("statehouse::export!"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wasm");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        let taken = folder.path().join("b.wasm");
+        std::fs::create_dir_all(taken.join("c")).unwrap();
+        replace(&taken, b"one").unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! From a core module to a component.
+//! From a core module to a component, and what that component declares.
 
+use statehouse_wasm::{Component, Error, Inspection, Limits, WasmEngine, WasmSettings};
 use wit_component::ComponentEncoder;
+
+use crate::environment::Environment;
 
 /// Why a module does not become a component.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,16 @@ pub fn encode(module: &[u8]) -> Result<Vec<u8>, EncodeError> {
         .module(module)
         .and_then(|encoder| encoder.validate(true).encode())
         .map_err(|error| EncodeError::Refused(format!("{error:#}")))
+}
+
+/// Loads a component as a job would, and says what it declares.
+///
+/// # Errors
+/// If a job could not load it.
+pub fn inspect(bytes: &[u8], environment: &Environment) -> Result<Inspection, Error> {
+    let settings = WasmSettings { instances: 1, cache: environment.components() };
+    let engine = WasmEngine::new(settings)?;
+    Ok(Component::load(&engine, bytes, &Limits::default())?.inspect())
 }
 
 #[cfg(test)]

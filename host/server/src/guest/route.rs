@@ -8,6 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::environment::Environment;
+
 /// The target of guests.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -31,21 +33,36 @@ pub enum Route {
 
 /// There is no way to build guests here.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "Rust guests cannot be built here: there is no standard library for {TARGET}; run `scripts/guest-toolchain`, or \
-     `rustup target add {TARGET}` where rustup reaches the network"
-)]
-pub struct RouteError;
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum RouteError {
+    #[error(
+        "Rust guests cannot be built here{}: there is no standard library for {TARGET}; run \
+         `scripts/guest-toolchain`, or `rustup target add {TARGET}` where rustup reaches the network",
+        only.map(|only| format!(" by `STATEHOUSE_GUEST_ROUTE={only}`")).unwrap_or_default()
+    )]
+    None { only: Option<&'static str> },
+    #[error(
+        "the environment variable `STATEHOUSE_GUEST_ROUTE` is `{given}`: it must be `rustup` or `debian`, or not set"
+    )]
+    Unknown { given: String },
+}
+
+/// The route that the environment asks for, by its name.
+fn asked_for(environment: &Environment) -> Result<Option<&'static str>, RouteError> {
+    let Some(given) = &environment.guest_route else { return Ok(None) };
+    let known = ["rustup", "debian"].into_iter().find(|known| given == known);
+    known.map(Some).ok_or_else(|| RouteError::Unknown { given: given.display().to_string() })
+}
 
 impl Route {
-    /// The first route that works for a crate in that folder, which may choose a toolchain. `cache` is where
-    /// `scripts/guest-toolchain` keeps things.
+    /// The first route that works for a crate in that folder, which may choose a toolchain; only the one that the
+    /// environment asks for if it asks for one. `scripts/guest-toolchain` keeps things in its cache.
     ///
     /// # Errors
-    /// If there is none.
-    pub fn find(directory: &Path, cache: Option<&Path>) -> Result<Self, RouteError> {
-        let only = std::env::var_os("STATEHOUSE_GUEST_ROUTE");
-        let allowed = |route: &str| only.as_ref().is_none_or(|only| only == route);
+    /// If there is none, or the environment asks for one that does not exist.
+    pub fn find(directory: &Path, environment: &Environment) -> Result<Self, RouteError> {
+        let only = asked_for(environment)?;
+        let allowed = |route: &str| only.is_none_or(|only| only == route);
         let active =
             first_line(Command::new("rustc").args(["--print", "sysroot"]).current_dir(directory));
         let active = active.map(PathBuf::from);
@@ -55,12 +72,12 @@ impl Route {
         let debian = || {
             let version = first_line(Command::new(DEBIAN_RUSTC).arg("-V"))?;
             let version = version.split_whitespace().nth(1)?.to_owned();
-            let sysroot = cache?.join(format!("guest-sysroot-{version}"));
+            let sysroot = environment.cache.as_ref()?.join(format!("guest-sysroot-{version}"));
             let usable = Path::new(DEBIAN_CARGO).exists() && sysroot.join("complete").exists();
             let linker = usable.then(|| find_linker(active.as_deref())).flatten()?;
             Some(Self::Debian { sysroot, linker })
         };
-        allowed("debian").then(debian).flatten().ok_or(RouteError)
+        allowed("debian").then(debian).flatten().ok_or(RouteError::None { only })
     }
 
     /// Cargo by this route, with everything set that a build for the target needs.
@@ -140,6 +157,20 @@ mod tests {
         assert!(!has_target(sysroot.path()));
         std::fs::write(library.join("libcore-0123.rlib"), "").unwrap();
         assert!(has_target(sysroot.path()));
+    }
+
+    #[test]
+    fn only_a_route_that_exists_can_be_asked_for() {
+        let asked = |given: Option<&str>| {
+            let environment = Environment { cache: None, guest_route: given.map(Into::into) };
+            asked_for(&environment).map_err(|error| error.to_string())
+        };
+        assert_eq!(asked(None), Ok(None));
+        assert_eq!(asked(Some("debian")), Ok(Some("debian")));
+        let error = asked(Some("debain")).unwrap_err();
+        for part in ["`STATEHOUSE_GUEST_ROUTE`", "`debain`", "`rustup`", "`debian`"] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

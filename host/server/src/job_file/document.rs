@@ -12,6 +12,9 @@ use toml::{Spanned, Table, Value};
 
 use super::error::JobFileError;
 
+/// Fields that name a file or a folder. Empty ones would mean the folder of the job file, which nobody means by that.
+const FILE_FIELDS: [&str; 3] = ["path", "dir", "component"];
+
 /// The tables of a job file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Section {
@@ -146,13 +149,21 @@ impl<'a> Document<'a> {
         table: Table,
     ) -> Result<T, JobFileError> {
         let attempt = |table: Table| Value::Table(table).try_into::<T>();
-        attempt(table.clone()).map_err(|error| {
+        let read = attempt(table.clone()).map_err(|error| {
             let reason = error.message().to_owned();
             let field = blame(&table, &reason, |table| {
                 attempt(table).err().map(|error| error.message().to_owned())
             });
             self.error(place, field.as_deref(), reason)
-        })
+        })?;
+        let is_empty = |name: &&str| table.get(*name).and_then(Value::as_str) == Some("");
+        match FILE_FIELDS.iter().copied().find(is_empty) {
+            None => Ok(read),
+            Some(field) => {
+                let reason = "it is empty: name a file or a folder (`.` is that of the job file)";
+                Err(self.error(place, Some(field), reason.to_owned()))
+            }
+        }
     }
 
     /// Deserializes one table into the fields that all of its kind have, and the settings of its connector.

@@ -1,7 +1,9 @@
 //! The tables of a job file: plain data, one documented field each.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -38,7 +40,8 @@ pub struct CheckpointTable {
     pub interval: Option<Millis>,
     /// The least time between the end of a checkpoint and the beginning of the next. Default none.
     pub min_pause: Option<Millis>,
-    /// A checkpoint that takes longer is given up. Default 10m.
+    /// A checkpoint that takes longer is given up. At least 1ms, default 10m.
+    #[serde(default, deserialize_with = "some_interval")]
     pub timeout: Option<Millis>,
     /// How many checkpoints in a row may fail before the job does. Default 0.
     pub tolerable_failed: Option<u32>,
@@ -135,9 +138,11 @@ pub struct OperatorFields {
     /// The operator's own settings.
     #[serde(default)]
     pub config: BTreeMap<String, Text>,
-    /// The most linear memory of one task. Default 64MiB.
+    /// The most linear memory of one task: 64KiB to 4GiB, default 64MiB.
+    #[serde(default, deserialize_with = "some_memory_limit")]
     pub memory_limit: Option<ByteSize>,
-    /// The most time that one call may take. Default 1s.
+    /// The most time that one call may take: at least 10ms, default 1s.
+    #[serde(default, deserialize_with = "some_deadline")]
     pub deadline: Option<Millis>,
 }
 
@@ -198,4 +203,28 @@ fn some_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mi
         return Err(D::Error::custom("it must be at least 1ms"));
     }
     Ok(Some(interval))
+}
+
+/// A page of linear memory, and all that a component can address.
+const MEMORY_LIMITS: RangeInclusive<u64> = 64 << 10..=4 << 30;
+
+fn some_memory_limit<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ByteSize>, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    if !MEMORY_LIMITS.contains(&size.0) {
+        return Err(D::Error::custom("it must be 64KiB to 4GiB"));
+    }
+    Ok(Some(size))
+}
+
+/// How often running calls are looked at: no shorter deadline could be kept.
+const DEADLINE_MIN: Duration = Duration::from_millis(10);
+
+fn some_deadline<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Millis>, D::Error> {
+    let deadline = Millis::deserialize(deserializer)?;
+    if deadline.0 < DEADLINE_MIN {
+        return Err(D::Error::custom("it must be at least 10ms"));
+    }
+    Ok(Some(deadline))
 }

@@ -132,6 +132,27 @@ fn a_value_that_cannot_be_is_named_with_its_field_and_line() {
         "f/job.toml:7: [checkpoint]: `interval`: invalid type: integer `1`, expected a duration like \"500ms\", \
          \"10s\" or \"1h 30m\"",
     );
+    check("\"1m\"", "\"0s\"", "f/job.toml:9: [checkpoint]: `timeout`: it must be at least 1ms");
+    check(
+        "\"checkpoints\"",
+        "\"\"",
+        "f/job.toml:6: [checkpoint]: `dir`: it is empty: name a file or a folder (`.` is that of the job file)",
+    );
+    check(
+        "\"out/daily\"",
+        "\"\"",
+        "f/job.toml:35: [[sink]] `daily`: `path`: it is empty: name a file or a folder (`.` is that of the job file)",
+    );
+    for size in ["\"63KiB\"", "4294967297"] {
+        let expected =
+            "f/job.toml:28: [[operator]] `stats`: `memory-limit`: it must be 64KiB to 4GiB";
+        check("\"32MiB\"", size, expected);
+    }
+    check(
+        "\"2s\"",
+        "\"9ms\"",
+        "f/job.toml:29: [[operator]] `stats`: `deadline`: it must be at least 10ms",
+    );
     check("\"1s\"", "\"0s\"", "f/job.toml:7: [checkpoint]: `interval`: it must be at least 1ms");
     check(
         "\"1KiB\"",

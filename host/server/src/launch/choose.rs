@@ -9,6 +9,10 @@ use statehouse_engine::RestorePoint;
 use super::{LaunchError, StartFrom};
 use crate::job_file::JobFile;
 
+/// Folders by which a checkpoint directory is known: that of its checkpoints, and that of the runs that claimed it,
+/// which is there before the first checkpoint.
+const MARKS: [&str; 2] = ["manifests", "generations"];
+
 /// A store, and the directory that it is in.
 pub(super) type Opened = (PathBuf, CheckpointStore);
 
@@ -48,6 +52,15 @@ pub(super) fn restore_point(
 pub(super) fn open(directory: &Path) -> Result<Opened, Error> {
     let store = CheckpointStore::open_directory(directory, Durability::Power)?;
     Ok((directory.to_owned(), store))
+}
+
+/// The number of the newest checkpoint in a directory that exists, whether or not it is damaged.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn newest_listed(directory: &Path) -> Result<Option<Epoch>, Error> {
+    let (_, store) = open(directory)?;
+    Ok(block_on(store.list())?.first().copied())
 }
 
 /// The newest checkpoint. One that is damaged is an error, not a reason to take an older one.
@@ -111,6 +124,14 @@ pub fn checkpoint_directory(given: &Path) -> Result<PathBuf, String> {
 /// If there is none, in words.
 pub fn open_to_look(given: &Path) -> Result<(PathBuf, CheckpointStore), String> {
     let directory = checkpoint_directory(given)?;
+    // Opening makes no difference between a folder without checkpoints and one that has nothing to do with them.
+    if !MARKS.iter().any(|mark| directory.join(mark).is_dir()) {
+        let which = match directory == given {
+            true => "it".to_owned(),
+            false => format!("`{}`", directory.display()),
+        };
+        return Err(format!("{which} is no checkpoint directory: it has no folder `manifests`"));
+    }
     open(&directory).map_err(|error| error.chain())
 }
 

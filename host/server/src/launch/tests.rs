@@ -167,7 +167,10 @@ fn a_fresh_run_does_not_overwrite_output_that_is_there() {
     assert_eq!(contents(&folder.path("out")), before);
     fs::remove_dir_all(folder.path("out")).unwrap();
     assert_eq!(folder.run(&StartFrom::Nothing), None);
-    assert_eq!(folder.run(&StartFrom::Newest), Some(2), "epochs go on above those that were there");
+    // Whether the checkpoint that it takes at once, for leaving others behind, comes before that of the end is a
+    // matter of time.
+    let newest = folder.run(&StartFrom::Newest);
+    assert!(newest > Some(1), "epochs go on above those that were there: {newest:?}");
 }
 
 #[test]
@@ -178,4 +181,15 @@ fn what_from_takes_is_a_number_or_a_directory() {
     let from = StartFrom::Directory(folder.path("nowhere"));
     let error = folder.launch(&from).unwrap_err().to_string();
     assert!(error.ends_with("there is no such directory or job file"), "{error}");
+}
+
+#[test]
+fn only_a_checkpoint_directory_can_be_looked_at() {
+    let folder = Folder::new();
+    let reason = open_to_look(&folder.path("in")).unwrap_err();
+    assert!(reason.contains("is no checkpoint directory"), "{reason}");
+    // Claimed, and without a checkpoint yet.
+    drop(folder.launch(&StartFrom::Newest).unwrap());
+    let (directory, _) = open_to_look(&folder.path("job.toml")).unwrap();
+    assert_eq!(directory, folder.path("checkpoints"));
 }

@@ -32,18 +32,18 @@ fn text(manifest: &Manifest) -> String {
     let parent = manifest.parent.map_or_else(|| "none".to_owned(), |parent| parent.to_string());
     let mut text = format!(
         "checkpoint  {}\njob         {}\ncreated     {}\nparent      {parent}\ngeneration  {}\n\
-         took        {took}, {} packs of {} written\nkey groups  {} ({})\n\
-         state       {} in {} packs of {}, {} in the manifest\n",
+         took        {took}, {} of {} written\nkey groups  {} ({})\n\
+         state       {} in {} of {}, {} in the manifest\n",
         manifest.epoch,
         manifest.job,
         format::time(manifest.created_ms),
         manifest.generation,
-        statistics.packs,
+        format::counted(statistics.packs, "pack"),
         format::bytes(statistics.pack_bytes),
         manifest.key_groups,
         manifest.key_hash,
         format::bytes(manifest.state_bytes()),
-        packs.len(),
+        format::counted(packs.len() as u64, "pack"),
         format::bytes(pack_bytes),
         format::bytes(manifest.inline_bytes()),
     );
@@ -54,7 +54,8 @@ fn text(manifest: &Manifest) -> String {
 }
 
 fn operator_text(operator: &OperatorState) -> String {
-    let mut text = format!("\n{}  ({} tasks)\n", operator.id, operator.parallelism);
+    let tasks = format::counted(u64::from(operator.parallelism), "task");
+    let mut text = format!("\n{}  ({tasks})\n", operator.id);
     if let Some(component) = &operator.component {
         text.push_str(&format!("  component  {component}\n"));
     }
@@ -67,11 +68,11 @@ fn operator_text(operator: &OperatorState) -> String {
         let entries: u64 = segments.iter().map(|segment| segment.entries).sum();
         let bytes: u64 = segments.iter().map(|segment| segment.size_bytes()).sum();
         text.push_str(&format!(
-            "  state      {} in {} key groups, {} segments, {} changes\n",
+            "  state      {} in {}, {}, {}\n",
             format::bytes(bytes),
-            operator.groups.len(),
-            segments.len(),
-            format::count(entries)
+            format::counted(operator.groups.len() as u64, "key group"),
+            format::counted(segments.len() as u64, "segment"),
+            format::counted(entries, "change")
         ));
     }
     for task in &operator.tasks {

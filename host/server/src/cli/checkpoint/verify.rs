@@ -83,7 +83,8 @@ fn text(verified: &Verified) -> String {
     let Verified { epoch, packs, pack_bytes, damage } = verified;
     if damage.is_empty() {
         let size = format::bytes(*pack_bytes);
-        return format!("checkpoint {epoch} verifies ({packs} packs, {size})\n");
+        let packs = format::counted(*packs as u64, "pack");
+        return format!("checkpoint {epoch} verifies ({packs}, {size})\n");
     }
     let reasons: String = damage.iter().map(|reason| format!("  {reason}\n")).collect();
     format!("checkpoint {epoch} is damaged\n{reasons}")
