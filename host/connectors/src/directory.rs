@@ -210,8 +210,8 @@ impl Directory {
             return Ok(());
         }
         Err(ConnectorError::new(format!(
-            "output was lost: the checkpoint names `{}`, and neither it nor `{}` is there; if the output was moved, put \
-             `{name}` back; else start afresh by `--fresh`, or resume from an older checkpoint",
+            "output was lost: the checkpoint names `{}`, and neither it nor `{}` is there; if the output was moved, \
+             put `{name}` back; else start afresh by `--fresh`, or resume from an older checkpoint",
             visible.display(),
             pending.display()
         )))

@@ -28,8 +28,8 @@ pub enum RecoveryError {
     )]
     UnclaimedOperator { epoch: u64, operator: String },
     #[error(
-        "checkpoint {epoch} holds the position of source `{source_id}`, which the job does not have: it would be read from \
-         its beginning, into state that knows it already; name the source as before, or start without any state by \
+        "checkpoint {epoch} holds the position of source `{source_id}`, which the job does not have: it would be \
+         read from its beginning, into state that knows it already; name the source as before, or start without any state by \
          `--fresh`"
     )]
     UnclaimedSource { epoch: u64, source_id: String },

@@ -27,7 +27,8 @@ pub fn load(path: &Path) -> Result<Component, String> {
 /// Builds the component from the sources that this binary was built beside, into the cache, and loads it.
 ///
 /// # Errors
-/// In words: if there is no cache, the sources are gone, guests cannot be built here, or the component cannot be loaded.
+/// In words: if there is no cache, the sources are gone, guests cannot be built here, or the component cannot be
+/// loaded.
 pub fn build(environment: &Environment) -> Result<Component, String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bench/guest");
     if !sources.join("Cargo.toml").exists() {

@@ -16,8 +16,8 @@ use crate::guest::{Build, Built};
 /// Compile a guest crate to a component, NAME.wasm beside its Cargo.toml
 ///
 /// Uses the wasm32-unknown-unknown target of the active Rust toolchain, else the one that scripts/guest-toolchain sets
-/// up from Debian's packages. STATEHOUSE_GUEST_ROUTE=rustup or =debian allows only one of the two. A crate whose component
-/// no job could load is an error, and an earlier component stays.
+/// up from Debian's packages. STATEHOUSE_GUEST_ROUTE=rustup or =debian allows only one of the two. A crate whose
+/// component no job could load is an error, and an earlier component stays.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   statehouse build                          every guest crate of this folder
