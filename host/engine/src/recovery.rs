@@ -29,8 +29,8 @@ pub enum RecoveryError {
     UnclaimedOperator { epoch: u64, operator: String },
     #[error(
         "checkpoint {epoch} holds the position of source `{source_id}`, which the job does not have: it would be \
-         read from its beginning, into state that knows it already; name the source as before, or start without any state by \
-         `--fresh`"
+         read from its beginning, into state that knows it already; name the source as before, or start without any \
+         state by `--fresh`"
     )]
     UnclaimedSource { epoch: u64, source_id: String },
     #[error("operator `{operator}` cannot take its state of checkpoint {epoch}: {reason}")]
