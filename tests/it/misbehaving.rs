@@ -27,7 +27,7 @@ id = "{operator}"
 component = "guests.wasm"
 input = "shape.{port}"
 on-error = "dead-letter"
-deadline = "300ms"
+deadline = "1s"
 {extra}
 "#
     )
@@ -80,7 +80,7 @@ fn sums(place: &Workplace) -> Vec<(u64, i64)> {
 /// Each command of `mishap`, and what the dead letter says of it.
 const COMMANDS: [(i64, &str); 6] = [
     (-1001, "told to panic by key 2"),
-    (-1002, "deadline of 300ms"),
+    (-1002, "deadline of 1s"),
     (-1003, "bytes of memory"),
     (-1004, "told to refuse key 2"),
     (-1005, "trapped"),
