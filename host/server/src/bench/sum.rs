@@ -16,13 +16,15 @@ use statehouse_engine::{
     OperatorFactory, SystemClock, assemble, threads,
 };
 use statehouse_operator::{Description, Operator};
-use statehouse_state::{Backend, HeapBackend, KeyGroups};
-use statehouse_wasm::{Component, Limits, WasmOperator};
+use statehouse_state::KeyGroups;
+use statehouse_wasm::{Component, Limits};
 
 use super::machine::{Stopwatch, peak_memory_bytes, reset_peak_memory};
 use super::native::{Native, Work};
 use super::{bare, median};
 use crate::format;
+use crate::launch::heap_backends;
+use crate::wasm_factory::WasmFactory;
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -175,7 +177,11 @@ fn job(
 ) -> Result<(f64, Vec<CheckpointRecord>), String> {
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     let factory: Arc<dyn OperatorFactory> = match component {
-        Some(component) => Arc::new(WasmSum::new(component)?),
+        Some(component) => {
+            let limits = Limits::default();
+            let factory = WasmFactory::new(component, "sum", BTreeMap::new(), limits);
+            Arc::new(factory.map_err(|error| failed(&error))?)
+        }
         None => Arc::new(NativeSum(super::native::description(Work::Sum))),
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
@@ -199,12 +205,7 @@ fn job(
         checkpoints,
         restore: None,
         clock: Arc::clone(&clock),
-        backend: Arc::new(|description: &Description, groups, range| {
-            let layout = description.state_key().expect("the operator is keyed").layout;
-            let heap =
-                HeapBackend::new(layout, &description.states, &description.timers, groups, range)?;
-            Ok(Box::new(heap) as Box<dyn Backend>)
-        }),
+        backend: heap_backends(),
         seed: 0,
     };
     let assembled = assemble(plan).map_err(|error| failed(&error))?;
@@ -228,8 +229,9 @@ fn graph(settings: &SumSettings, factory: Arc<dyn OperatorFactory>) -> Result<Gr
     Graph::check("bench-sum", KeyGroups::DEFAULT, nodes.into()).map_err(|error| error.to_string())
 }
 
+/// The native running sum, for each task.
 #[derive(Debug)]
-struct NativeSum(Description);
+pub(crate) struct NativeSum(pub(crate) Description);
 
 impl OperatorFactory for NativeSum {
     fn description(&self) -> &Description {
@@ -242,35 +244,6 @@ impl OperatorFactory for NativeSum {
 
     fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {
         Ok(Box::new(Native::new(Work::Sum)))
-    }
-}
-
-#[derive(Debug)]
-struct WasmSum {
-    component: Component,
-    description: Description,
-}
-
-impl WasmSum {
-    fn new(component: &Component) -> Result<Self, String> {
-        let description = component.operator("sum").map_err(|error| error.to_string())?.clone();
-        Ok(Self { component: component.clone(), description })
-    }
-}
-
-impl OperatorFactory for WasmSum {
-    fn description(&self) -> &Description {
-        &self.description
-    }
-
-    fn component(&self) -> Option<String> {
-        Some(self.component.digest())
-    }
-
-    fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {
-        let operator =
-            WasmOperator::open(&self.component, "sum", &BTreeMap::new(), Limits::default());
-        Ok(Box::new(operator.map_err(|error| error.to_string())?))
     }
 }
 

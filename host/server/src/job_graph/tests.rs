@@ -1,32 +1,14 @@
 //! What is decided between a job file and its graph, without components.
 
 use statehouse_connectors::DiscardFactory;
-use statehouse_engine::OperatorFactory;
-use statehouse_operator::{Description, Operator};
 
 use super::*;
-use crate::bench::native::{Native, Work, description};
+use crate::bench::native::{Work, description};
+use crate::bench::sum::NativeSum;
 
-/// The benchmarks' running sum: one output, `sums`.
-#[derive(Debug)]
-struct Sum(Description);
-
-impl OperatorFactory for Sum {
-    fn description(&self) -> &Description {
-        &self.0
-    }
-
-    fn component(&self) -> Option<String> {
-        None
-    }
-
-    fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {
-        Ok(Box::new(Native::new(Work::Sum)))
-    }
-}
-
+/// Outputs that nothing takes, of the benchmarks' running sum: it has one output, `sums`.
 fn untaken(wires: &[&str]) -> Vec<String> {
-    let factory = Arc::new(Sum(description(Work::Sum)));
+    let factory = Arc::new(NativeSum(description(Work::Sum)));
     let sum = NodeKind::Operator { factory, inputs: BTreeMap::new() };
     let inputs = wires.iter().map(|&wire| wire.to_owned()).collect();
     let sink = NodeKind::Sink { factory: Arc::new(DiscardFactory::new()), inputs };
