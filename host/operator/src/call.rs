@@ -1,7 +1,7 @@
 //! One invocation as the operator sees it: state windows, timers, outputs and context, all scoped to the batch.
 
 use statehouse_state::{
-    Backend, Column, StateId, TimerChange, TimerDeclaration, TimerId, Window, WriteSet,
+    Backend, Column, Now, StateId, TimerChange, TimerDeclaration, TimerId, Window, WriteSet,
 };
 
 use crate::batch::Batch;
@@ -108,7 +108,10 @@ impl Call {
     pub(crate) fn hand_out(&mut self, keys: &Column, hashes: &[u64]) -> Result<(), Failure> {
         self.slots = keys.len() as u32;
         match &mut self.backend {
-            Some(backend) => Ok(backend.begin(keys, hashes)?),
+            Some(backend) => {
+                let Moment { processing_time, watermark, .. } = self.moment;
+                Ok(backend.begin(keys, hashes, Now { processing_time, watermark })?)
+            }
             None => Ok(()),
         }
     }
@@ -236,7 +239,7 @@ impl Call {
         }
         self.check_slots(slots)?;
         for (&slot, &time) in slots.iter().zip(times) {
-            self.writes.change_timer(TimerChange { timer, slot, time, set });
+            self.writes.change_timer(TimerChange { timer, slot, namespace: 0, time, set });
         }
         Ok(())
     }

@@ -195,14 +195,16 @@ impl Invoker {
         self.call.start(0, moment);
         self.assigner.assign_distinct(&due.keys, &due.hashes);
         self.call.hand_out(&self.assigner.keys, &self.assigner.hashes)?;
-        for (&slot, &time) in self.assigner.slots.iter().zip(&due.times) {
-            let change = TimerChange { timer: due.timer, slot, time, set: false };
+        let timers = self.assigner.slots.iter().zip(&due.times).zip(&due.namespaces);
+        for ((&slot, &time), &namespace) in timers {
+            let change = TimerChange { timer: due.timer, slot, namespace, time, set: false };
             self.call.writes.change_timer(change);
         }
         if fire {
             let slots = &self.assigner.slots;
             let keys = &self.assigner.keys;
-            let rows = TimerRows { timer: due.timer, times: &due.times, slots, keys };
+            let DueTimers { timer, times, namespaces, .. } = due;
+            let rows = TimerRows { timer: *timer, times, namespaces, slots, keys };
             self.operator.on_timers(rows, &mut self.call)?;
         }
         self.call.commit()
@@ -298,6 +300,7 @@ fn range_of(due: &DueTimers, from: usize, to: usize) -> DueTimers {
     DueTimers {
         timer: due.timer,
         times: due.times[from..to].to_vec(),
+        namespaces: due.namespaces[from..to].to_vec(),
         keys,
         hashes: due.hashes[from..to].to_vec(),
     }

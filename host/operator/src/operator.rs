@@ -28,6 +28,8 @@ pub struct TimerRows<'a> {
     pub timer: TimerId,
     /// When each was to fire.
     pub times: &'a [i64],
+    /// The namespace that each was set in; 0 where none was given.
+    pub namespaces: &'a [u64],
     /// Each row's key slot.
     pub slots: &'a [u32],
     /// The key of every slot.

@@ -1,14 +1,42 @@
 //! What a state backend is.
 
 use std::fmt;
+use std::ops::Bound;
+use std::path::Path;
 
 use crate::column::Column;
 use crate::declaration::{StateId, TimeDomain, TimerId};
 use crate::error::Error;
 use crate::key::KeyGroup;
+use crate::segment::Cell;
 use crate::snapshot::Snapshot;
 use crate::window::Window;
 use crate::writes::WriteSet;
+
+/// The time of an invocation, on both clocks: what times-to-live are measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The host's clock.
+    pub processing_time: i64,
+    /// The watermark; the lowest `i64` before the first one.
+    pub watermark: i64,
+}
+
+impl Default for Now {
+    fn default() -> Self {
+        Self { processing_time: 0, watermark: i64::MIN }
+    }
+}
+
+impl Now {
+    /// The time on one of the clocks.
+    pub fn on(self, domain: TimeDomain) -> i64 {
+        match domain {
+            TimeDomain::EventTime => self.watermark,
+            TimeDomain::ProcessingTime => self.processing_time,
+        }
+    }
+}
 
 /// Timers of one family that are due: one row each, at most one row a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,19 +45,84 @@ pub struct DueTimers {
     pub timer: TimerId,
     /// When each was to fire.
     pub times: Vec<i64>,
+    /// The namespace of each; 0 where none was given.
+    pub namespaces: Vec<u64>,
     /// Whose each is; all keys are distinct.
     pub keys: Column,
     /// The hashes of the keys.
     pub hashes: Vec<u64>,
 }
 
+/// Entries of one key, in order, from one bound to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scan<'a> {
+    /// The key's slot.
+    pub slot: u32,
+    /// Where to begin.
+    pub from: Bound<Cell<'a>>,
+    /// Where to end.
+    pub to: Bound<Cell<'a>>,
+    /// The most entries to yield.
+    pub limit: usize,
+}
+
+impl Scan<'_> {
+    /// All entries of a slot, at most `limit`.
+    pub fn all(slot: u32, limit: usize) -> Self {
+        Self { slot, from: Bound::Unbounded, to: Bound::Unbounded, limit }
+    }
+}
+
+/// Entries of a collection: a row each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entries {
+    /// The entries' keys: map keys, or the numbers of list elements.
+    pub keys: Column,
+    /// Their values.
+    pub values: Column,
+}
+
+impl Entries {
+    /// No entries, of a state with these layouts.
+    pub fn new(key_words: bool, value_words: bool) -> Self {
+        Self { keys: Column::empty(key_words), values: Column::empty(value_words) }
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Forgets the entries and keeps the memory.
+    pub fn clear(&mut self) {
+        self.keys.clear();
+        self.values.clear();
+    }
+}
+
 /// Keyed state and timers of one task: the keys of its key-group range, and no others.
 ///
 /// # Contract
 ///
-/// *Invocations.* [`begin`](Backend::begin) names the distinct keys of an invocation; slots number them. Loads see
+/// *Invocations.* [`begin`](Backend::begin) names the distinct keys of an invocation; slots number them. Reads see
 /// what was committed before `begin`. [`commit`](Backend::commit) applies a write set in one step and ends the
 /// invocation; an invocation that is not committed changed nothing. A new `begin` abandons the one before.
+///
+/// *Collections.* A list or map state has entries, in order: numeric keys by number (signed ones by sign), bytes by
+/// byte. List elements get numbers that rise with every element added, on whatever backend, also after a restore.
+///
+/// *Time-to-live.* Each value, and each entry of a collection, has a stamp: when it was last written (or read, if the
+/// declaration says so and the write set says [`Touch`](crate::WriteOp::Touch)). It is expired once `stamp +
+/// milliseconds` is not after the time of the invocation, on the declared clock; [`ttl`](crate::ttl) has the rules.
+/// Expired values do not show in reads, unless the declaration returns them until they are cleaned up. A backend
+/// cleans up on access, in passing, and in snapshots; what is expired counts for nothing but [`entries`].
+///
+/// [`entries`]: Backend::entries
 ///
 /// *Snapshots.* [`start_snapshot`](Backend::start_snapshot) fixes what the snapshot holds: everything committed
 /// before it. It returns at once, whatever the size of the state. The task then calls
@@ -46,13 +139,37 @@ pub trait Backend: Send + fmt::Debug {
     ///
     /// # Errors
     /// If a key's group is not in the backend's range, or storage fails.
-    fn begin(&mut self, keys: &Column, hashes: &[u64]) -> Result<(), Error>;
+    fn begin(&mut self, keys: &Column, hashes: &[u64], now: Now) -> Result<(), Error>;
 
     /// Fills the window with the state's values for every slot of the invocation.
     ///
     /// # Errors
-    /// If the window's kind is not the state's, or storage fails.
+    /// If the state is a collection, the window's kind is not the state's, or storage fails.
     fn load(&mut self, state: StateId, window: &mut Window) -> Result<(), Error>;
+
+    /// Fills the window with entries of a collection: row `i` is the entry `keys[i]` of slot `slots[i]`. The same
+    /// entry may be asked for twice.
+    ///
+    /// # Errors
+    /// If the state is no collection, a column or the window is of another kind, or storage fails.
+    fn load_entries(
+        &mut self,
+        state: StateId,
+        slots: &[u32],
+        keys: &Column,
+        window: &mut Window,
+    ) -> Result<(), Error>;
+
+    /// Appends a slot's entries in order, from bound to bound. Whether there are more than the limit allowed.
+    ///
+    /// # Errors
+    /// If the state is no collection, a bound or a column is of another kind, or storage fails.
+    fn scan(
+        &mut self,
+        state: StateId,
+        scan: &Scan<'_>,
+        entries: &mut Entries,
+    ) -> Result<bool, Error>;
 
     /// Applies the write set and ends the invocation.
     ///
@@ -89,6 +206,14 @@ pub trait Backend: Send + fmt::Debug {
     /// If the group is not in the range or the segment cannot be read; the backend must then be thrown away.
     fn restore(&mut self, group: KeyGroup, full: bool, segment: &[u8]) -> Result<(), Error>;
 
-    /// How many values and timers it holds.
+    /// Takes what belongs to its range out of a directory with the tables of a snapshot
+    /// ([`Snapshot::tables`]). Segments, if there are any, follow by [`restore`](Backend::restore).
+    ///
+    /// # Errors
+    /// If the tables cannot be read; the backend must then be thrown away.
+    fn restore_tables(&mut self, directory: &Path) -> Result<(), Error>;
+
+    /// How many values, entries and timers it holds, those included that expired and are not cleaned up yet. A
+    /// backend on disk may estimate.
     fn entries(&self) -> u64;
 }

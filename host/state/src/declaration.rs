@@ -66,6 +66,18 @@ pub enum StateKind {
     Aggregating,
 }
 
+impl StateKind {
+    /// Whether a key has one value, and not a collection of entries.
+    pub fn is_cell(self) -> bool {
+        !self.is_collection()
+    }
+
+    /// Whether a key has entries in an order: of a map by map key, of a list by when they were added.
+    pub fn is_collection(self) -> bool {
+        matches!(self, Self::List | Self::Map)
+    }
+}
+
 /// Merges that the host executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,6 +89,17 @@ pub enum Merge {
     Count,
     Append,
     SetUnion,
+}
+
+impl Merge {
+    /// Whether values of that layout can be merged so.
+    pub fn takes(self, value: ValueLayout) -> bool {
+        match self {
+            Self::Sum | Self::Min | Self::Max => value.is_words(),
+            Self::Count => value == ValueLayout::U64,
+            Self::Append | Self::SetUnion => value == ValueLayout::Bytes,
+        }
+    }
 }
 
 /// Which clock something runs on.
@@ -145,6 +168,40 @@ pub struct StateDeclaration {
     pub ttl: Option<Ttl>,
     /// Raised when the structure of the values changes.
     pub schema_version: u32,
+}
+
+impl StateDeclaration {
+    /// The layout of entry keys, if the state is a collection: those of a map as declared, those of a list are the
+    /// numbers that the backend gave its elements.
+    pub fn entry_key(&self) -> Option<KeyLayout> {
+        match self.kind {
+            StateKind::List => Some(KeyLayout::U64),
+            StateKind::Map => self.map_key,
+            StateKind::Value | StateKind::Reducing | StateKind::Aggregating => None,
+        }
+    }
+
+    /// Says why no backend could serve the declaration, if so: its parts do not go together.
+    ///
+    /// # Errors
+    /// In words that follow the state's name.
+    pub fn check(&self) -> Result<(), String> {
+        if (self.kind == StateKind::Map) != self.map_key.is_some() {
+            return Err("map states, and no others, declare the type of their map keys".to_owned());
+        }
+        if (self.kind == StateKind::Reducing) != self.merge.is_some() {
+            return Err("reducing states, and no others, declare a merge".to_owned());
+        }
+        if let Some(merge) = self.merge
+            && !merge.takes(self.value)
+        {
+            return Err(format!("the merge {merge:?} does not go with values of {:?}", self.value));
+        }
+        if self.ttl.is_some_and(|ttl| ttl.milliseconds == 0) {
+            return Err("a time-to-live is at least one millisecond".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// One declared family of timers.

@@ -13,20 +13,21 @@ mod table;
 mod timers;
 
 use std::fmt;
+use std::path::Path;
 
 use group::{Group, Progress};
 use invocation::Invocation;
 use row::{Layout, Mark};
 use timers::{Heads, Key, Timer};
 
-use crate::backend::{Backend, DueTimers};
+use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
 use crate::declaration::{
     KeyLayout, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration,
 };
 use crate::error::Error;
-use crate::key::{KeyGroup, KeyGroupRange, KeyGroups, hash_bytes, hash_word};
-use crate::segment::{Cell, Reader, Record, Schema};
+use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
+use crate::segment::{Reader, Record, Schema};
 use crate::snapshot::{Segment, Snapshot};
 use crate::window::Window;
 use crate::writes::WriteSet;
@@ -124,11 +125,7 @@ impl HeapBackend {
     }
 
     fn restore_record(&mut self, group: KeyGroup, record: &Record<'_>) -> Result<(), Error> {
-        let (Record::Value { key, .. } | Record::Timer { key, .. }) = *record;
-        let hash = match key {
-            Cell::Word(word) => hash_word(word),
-            Cell::Bytes(bytes) => hash_bytes(bytes),
-        };
+        let hash = record.key().hash();
         let owner = self.key_groups.group_of(hash);
         if owner != group {
             return Err(Error::Segment {
@@ -144,11 +141,14 @@ impl HeapBackend {
         match *record {
             Record::Value { state, key, value } => {
                 let group = &mut self.groups[index as usize];
+                let value = value.map(|value| value.value);
                 group.restore_value(&self.layout, hash, key, state.0 as usize, value);
             }
-            Record::Timer { timer, key, time, set } => {
-                let family = timer.0 as usize;
-                self.change_timer(index, family, Timer { time, hash, key: Key::from(key) }, set);
+            Record::Entry { .. } => unreachable!("no state is a collection"),
+            Record::Timer { timer, key, time, namespace, set } => {
+                let timer_id = timer.0 as usize;
+                let timer = Timer { time, hash, key: Key::from(key), namespace };
+                self.change_timer(index, timer_id, timer, set);
             }
         }
         Ok(())
@@ -156,7 +156,7 @@ impl HeapBackend {
 }
 
 impl Backend for HeapBackend {
-    fn begin(&mut self, keys: &Column, hashes: &[u64]) -> Result<(), Error> {
+    fn begin(&mut self, keys: &Column, hashes: &[u64], _now: Now) -> Result<(), Error> {
         let (groups, layout) = (&self.groups, &self.layout);
         self.invocation.begin(keys, hashes, self.key_groups, self.range, groups, layout)
     }
@@ -177,11 +177,31 @@ impl Backend for HeapBackend {
         Ok(())
     }
 
+    fn load_entries(
+        &mut self,
+        state: StateId,
+        _slots: &[u32],
+        _keys: &Column,
+        _window: &mut Window,
+    ) -> Result<(), Error> {
+        Err(Error::Access { reason: format!("state {} is no collection", state.0) })
+    }
+
+    fn scan(
+        &mut self,
+        state: StateId,
+        _scan: &Scan<'_>,
+        _entries: &mut Entries,
+    ) -> Result<bool, Error> {
+        Err(Error::Access { reason: format!("state {} is no collection", state.0) })
+    }
+
     fn commit(&mut self, writes: &WriteSet) -> Result<(), Error> {
         self.invocation.commit(writes, &mut self.groups, &self.layout, self.version);
         for change in writes.timers() {
             let (index, hash, key) = self.invocation.key(change.slot as usize);
-            let timer = Timer { time: change.time, hash, key: Key::from(key) };
+            let (key, namespace) = (Key::from(key), change.namespace);
+            let timer = Timer { time: change.time, hash, key, namespace };
             self.change_timer(index, change.timer.0 as usize, timer, change.set);
         }
         if self.invocation.end() {
@@ -229,7 +249,7 @@ impl Backend for HeapBackend {
             running.next_group += 1;
         }
         let finished = self.running.take();
-        Ok(finished.map(|Running { epoch, segments, .. }| Snapshot { epoch, segments }))
+        Ok(finished.map(|Running { epoch, segments, .. }| Snapshot { epoch, segments, tables: None }))
     }
 
     fn abandon_snapshot(&mut self) {
@@ -266,6 +286,11 @@ impl Backend for HeapBackend {
             self.restore_record(group, &record)?;
         }
         Ok(())
+    }
+
+    fn restore_tables(&mut self, directory: &Path) -> Result<(), Error> {
+        let reason = format!("the heap backend cannot read tables ({})", directory.display());
+        Err(Error::Access { reason })
     }
 
     fn entries(&self) -> u64 {

@@ -13,12 +13,14 @@ pub mod declaration;
 pub mod error;
 pub mod heap;
 pub mod key;
+pub mod merge;
 pub mod segment;
 pub mod snapshot;
+pub mod ttl;
 pub mod window;
 pub mod writes;
 
-pub use backend::{Backend, DueTimers};
+pub use backend::{Backend, DueTimers, Entries, Now, Scan};
 pub use column::{BytesColumn, Column};
 pub use declaration::{
     KeyLayout, Merge, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration, TimerId,
@@ -27,6 +29,7 @@ pub use declaration::{
 pub use error::Error;
 pub use heap::HeapBackend;
 pub use key::{KeyGroup, KeyGroupRange, KeyGroups};
-pub use snapshot::{Segment, Snapshot};
+pub use segment::Cell;
+pub use snapshot::{Segment, Snapshot, TableFile, Tables};
 pub use window::{Presence, Window};
-pub use writes::{StateWrites, TimerChange, WriteSet};
+pub use writes::{StateWrites, TimerChange, WriteOp, WriteSet};

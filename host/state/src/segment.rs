@@ -1,6 +1,6 @@
 //! Segments: the state of one key group, or what changed in it, as bytes that any backend reads.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! Numbers called *varint* are unsigned LEB128: seven bits a byte, lowest first, the high bit set
 //! on every byte but the last, no more bytes than needed, at most 64 bits. A *string* is a varint
@@ -10,25 +10,35 @@
 //! ```text
 //! segment = magic version key states timers record* end
 //! magic   = 53 48 53 47                  "SHSG"
-//! version = 01
+//! version = 02
 //! key     = byte                         layout of the keys: 0 u64, 1 s64, 2 bytes
 //! states  = varint(count) state*         numbered from 0
-//! state   = string(name) byte(kind) byte(layout)
-//!                                        kind: 0 value; layout: 0 u64, 1 s64, 2 f64, 3 bytes
+//! state   = string(name) byte(kind) byte(layout) byte(entry) byte(stamp)
+//!                                        kind: 0 value, 1 list, 2 map, 3 reducing, 4 aggregating;
+//!                                        layout: 0 u64, 1 s64, 2 f64, 3 bytes;
+//!                                        entry: layout of map keys: 0 u64 (also lists, and states
+//!                                        that are no collections), 1 s64, 2 bytes;
+//!                                        stamp: 0 none, 1 event time, 2 processing time
 //! timers  = varint(count) timer*         numbered from 0
 //! timer   = string(name) byte(domain)    domain: 0 event time, 1 processing time
-//! record  = varint(1 + 4 * number + operation) key-cell body
+//! record  = varint(1 + 8 * number + operation) key-cell body
 //!           operation 0, value removed:  number of the state;  no body
-//!           operation 1, value set:      number of the state;  body = value-cell
-//!           operation 2, timer deleted:  number of the timer;  body = word(time)
-//!           operation 3, timer set:      number of the timer;  body = word(time)
+//!           operation 1, value set:      number of the state;  body = [stamp] value-cell
+//!           operation 2, timer deleted:  number of the timer;  body = word(time) varint(namespace)
+//!           operation 3, timer set:      number of the timer;  body = word(time) varint(namespace)
+//!           operation 4, entry removed:  number of the state;  body = entry-cell
+//!           operation 5, entry set:      number of the state;  body = entry-cell [stamp] value-cell
+//! stamp   = word(time)                   only where the state has stamps; see `ttl`
 //! end     = 00 varint(count of records)  and nothing after it
 //! cell    = word, or string where the layout is bytes
 //! ```
 //!
+//! Version 1, which is still read, had neither `entry`, `stamp` nor namespaces, only operations 0 to
+//! 3, and a factor of 4 for the number.
+//!
 //! Times are milliseconds since 1970-01-01 UTC, as an `s64`. Records come in no particular order,
-//! and no two of a segment are about the same state and key, or the same timer, key and time. A
-//! full segment holds no removals: what it does not name is not there. States and timers are found
+//! and no two of a segment are about the same state and key (and entry), or the same timer, key,
+//! time and namespace. A full segment holds no removals: what it does not name is not there. States and timers are found
 //! by name at restore, so their numbers may differ from those of the operator that restores.
 //! Integrity is not this format's business: whoever keeps segments checks their hash; still, no
 //! damaged byte makes the reader panic or allocate more than the segment is long.
@@ -47,7 +57,7 @@ pub use reader::Reader;
 pub use writer::Writer;
 
 const MAGIC: [u8; 4] = *b"SHSG";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A key or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +66,21 @@ pub enum Cell<'a> {
     Word(u64),
     /// Bytes.
     Bytes(&'a [u8]),
+}
+
+/// A value and when it was last written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamped<'a> {
+    /// The value.
+    pub value: Cell<'a>,
+    /// When it was written, on the clock of its time-to-live; [`NO_STAMP`](crate::ttl::NO_STAMP) without one.
+    pub stamp: i64,
+}
+
+impl<'a> From<Cell<'a>> for Stamped<'a> {
+    fn from(value: Cell<'a>) -> Self {
+        Self { value, stamp: crate::ttl::NO_STAMP }
+    }
 }
 
 /// One change.
@@ -68,7 +93,18 @@ pub enum Record<'a> {
         /// Whose value.
         key: Cell<'a>,
         /// The value.
-        value: Option<Cell<'a>>,
+        value: Option<Stamped<'a>>,
+    },
+    /// An entry of a collection was set, or removed where there is no value.
+    Entry {
+        /// The state.
+        state: StateId,
+        /// Whose entry.
+        key: Cell<'a>,
+        /// The map key, or the number of the list element.
+        entry: Cell<'a>,
+        /// The value.
+        value: Option<Stamped<'a>>,
     },
     /// A timer was set or deleted.
     Timer {
@@ -78,9 +114,29 @@ pub enum Record<'a> {
         key: Cell<'a>,
         /// When it fires.
         time: i64,
+        /// Tells timers of one key and time apart.
+        namespace: u64,
         /// Whether it is set.
         set: bool,
     },
+}
+
+impl<'a> Record<'a> {
+    /// The key that it is about.
+    pub fn key(&self) -> Cell<'a> {
+        let (Self::Value { key, .. } | Self::Entry { key, .. } | Self::Timer { key, .. }) = *self;
+        key
+    }
+}
+
+impl Cell<'_> {
+    /// The stable hash of a key.
+    pub fn hash(self) -> u64 {
+        match self {
+            Self::Word(word) => crate::key::hash_word(word),
+            Self::Bytes(bytes) => crate::key::hash_bytes(bytes),
+        }
+    }
 }
 
 /// What a task's segments are about: the key layout, the states and the timers of its operator.
@@ -92,13 +148,15 @@ pub struct Schema {
     states: Vec<StateDeclaration>,
     timers: Vec<TimerDeclaration>,
     head: Arc<[u8]>,
+    stamped: Arc<[bool]>,
 }
 
 impl Schema {
     /// The schema of an operator.
     pub fn new(key: KeyLayout, states: &[StateDeclaration], timers: &[TimerDeclaration]) -> Self {
         let head = writer::head(key, states, timers).into();
-        Self { key, states: states.to_vec(), timers: timers.to_vec(), head }
+        let stamped = states.iter().map(|state| state.ttl.is_some()).collect();
+        Self { key, states: states.to_vec(), timers: timers.to_vec(), head, stamped }
     }
 
     /// The layout of the keys.

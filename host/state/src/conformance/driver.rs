@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Make, Setup};
-use crate::backend::Backend;
+use crate::backend::{Backend, Now};
 use crate::column::Column;
 use crate::declaration::{
     KeyLayout, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration, TimerId,
@@ -139,7 +139,7 @@ impl Driver {
         keys.iter().for_each(|key| key.push_to(&mut column));
         let mut hashes = Vec::new();
         hash_column(&column, &mut hashes);
-        self.backend.begin(&column, &hashes)
+        self.backend.begin(&column, &hashes, Now::default())
     }
 
     pub(super) fn load(&mut self, state: u32, slots: usize) -> Vec<Option<Datum>> {
@@ -183,7 +183,8 @@ impl Driver {
         }
         for (timer, key, time, set_it) in changes {
             let timer = TimerId(*timer);
-            set.change_timer(TimerChange { timer, slot: slot(key), time: *time, set: *set_it });
+            let (slot, namespace) = (slot(key), 0);
+            set.change_timer(TimerChange { timer, slot, namespace, time: *time, set: *set_it });
         }
         self.begin(&keys).expect("the keys are of the range");
         self.backend.commit(&set).expect("the storage works");
@@ -224,14 +225,15 @@ impl Driver {
         let mut count = 0;
         while let Some(record) = reader.next().expect("every record can be read") {
             count += 1;
-            let (Record::Value { key, .. } | Record::Timer { key, .. }) = record;
-            let key = Datum::from(key);
+            let key = Datum::from(record.key());
             let group = self.setup.groups.group_of(key.hash());
             assert_eq!(group, segment.group, "{key:?} is in the segment of its group");
             let again = match record {
                 Record::Value { state, value, .. } => {
-                    records.values.insert((state.0, key), value.map(Datum::from)).is_some()
+                    let value = value.map(|value| Datum::from(value.value));
+                    records.values.insert((state.0, key), value).is_some()
                 }
+                Record::Entry { .. } => panic!("no state is a collection"),
                 Record::Timer { timer, time, set, .. } => {
                     records.timers.insert((timer.0, key, time), set).is_some()
                 }

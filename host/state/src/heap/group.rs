@@ -16,7 +16,7 @@ use super::table::{ABSENT, Table};
 use super::timers::{GroupTimers, Timer};
 use crate::declaration::{StateId, TimerId};
 use crate::key::KeyGroup;
-use crate::segment::{Cell, Schema, Writer};
+use crate::segment::{Cell, Schema, Stamped, Writer};
 use crate::snapshot::Segment;
 
 /// Increments may reach this size before they are compared with that of the full segment.
@@ -75,6 +75,7 @@ impl Part {
     fn put(&mut self, layout: &Layout, table: &Table, row: u32, state: usize, mark: Mark) {
         if mark.present() || mark.was_present() {
             let value = table.value(layout, row, state);
+            let value = value.map(Stamped::from);
             self.writer.value(StateId(state as u32), table.key(layout, row), value);
         }
     }
@@ -84,12 +85,14 @@ impl Part {
         match std::mem::replace(&mut self.timers, Timers::Done) {
             Timers::All => {
                 for (family, timer) in timers.iter() {
-                    self.writer.timer(family, timer.key.cell(), timer.time, true);
+                    let Timer { time, key, namespace, .. } = timer;
+                    self.writer.timer(family, key.cell(), *time, *namespace, true);
                 }
             }
             Timers::Changed(changed) => {
                 for ((family, timer), set) in &changed {
-                    self.writer.timer(TimerId(*family), timer.key.cell(), timer.time, *set);
+                    let (family, Timer { time, key, namespace, .. }) = (TimerId(*family), timer);
+                    self.writer.timer(family, key.cell(), *time, *namespace, *set);
                 }
             }
             Timers::Done => {}

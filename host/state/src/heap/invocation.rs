@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::key::{KeyGroupRange, KeyGroups};
 use crate::segment::Cell;
 use crate::window::Window;
-use crate::writes::{StateWrites, WriteSet};
+use crate::writes::{StateWrites, WriteOp, WriteSet};
 
 /// Keys whose rows are read before any of them is looked at: few enough for the first-level cache.
 const STAGE: usize = 256;
@@ -171,11 +171,11 @@ impl Invocation {
         }
         for (state, writes) in writes.states() {
             let state = state.0 as usize;
-            let slots = writes.slots.iter().zip(&writes.set);
+            let slots = writes.slots.iter().zip(writes.ops.iter().map(|op| *op == WriteOp::Set));
             let mut removed = false;
             match &writes.values {
                 Column::Words(values) => {
-                    for ((&slot, &set), &value) in slots.zip(values) {
+                    for ((&slot, set), &value) in slots.zip(values) {
                         removed |= !set;
                         let Place { group, row } = self.places[slot as usize];
                         if row != ABSENT {
@@ -185,7 +185,7 @@ impl Invocation {
                     }
                 }
                 Column::Bytes(values) => {
-                    for ((&slot, &set), value) in slots.zip(values.iter()) {
+                    for ((&slot, set), value) in slots.zip(values.iter()) {
                         removed |= !set;
                         let Place { group, row } = self.places[slot as usize];
                         if row != ABSENT {
@@ -209,8 +209,8 @@ impl Invocation {
         version: u32,
     ) -> bool {
         let mut moved = false;
-        for (state, StateWrites { slots, set, .. }) in writes.states() {
-            for (&slot, _) in slots.iter().zip(set).filter(|(_, set)| **set) {
+        for (state, StateWrites { slots, ops, .. }) in writes.states() {
+            for (&slot, _) in slots.iter().zip(ops).filter(|(_, op)| **op == WriteOp::Set) {
                 let (index, hash, key) = self.key(slot as usize);
                 if self.places[slot as usize].row != ABSENT {
                     continue;

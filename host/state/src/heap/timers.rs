@@ -35,12 +35,13 @@ impl From<Cell<'_>> for Key {
 }
 
 /// One timer of a family, in the order in which they fire: by time, then by hash, which depends on
-/// no task.
+/// no task, then by namespace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Timer {
     pub(super) time: i64,
     pub(super) hash: u64,
     pub(super) key: Key,
+    pub(super) namespace: u64,
 }
 
 /// The timers of one key group.
@@ -142,6 +143,7 @@ impl Heads {
         let mut due = DueTimers {
             timer: TimerId(family as u32),
             times: Vec::new(),
+            namespaces: Vec::new(),
             keys: Column::empty(words),
             hashes: Vec::new(),
         };
@@ -157,6 +159,7 @@ impl Heads {
                 continue;
             }
             due.times.push(timer.time);
+            due.namespaces.push(timer.namespace);
             due.hashes.push(timer.hash);
             match (&timer.key, &mut due.keys) {
                 (Key::Word(word), Column::Words(words)) => words.push(*word),

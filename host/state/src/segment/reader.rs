@@ -1,21 +1,42 @@
 //! Reads segments, whatever their bytes are.
 
-use super::{Cell, DOMAINS, KEYS, KINDS, MAGIC, Record, Schema, VALUES, VERSION};
-use crate::declaration::{StateId, TimerId};
+use super::{Cell, DOMAINS, KEYS, KINDS, MAGIC, Record, Schema, Stamped, VALUES, VERSION};
+use crate::declaration::{KeyLayout, StateId, TimerId};
 use crate::error::Error;
 use crate::key::KeyGroup;
+use crate::ttl::NO_STAMP;
 
 /// Reads the records of one segment, with states and timers numbered as in the schema that it was
 /// opened with.
 #[derive(Debug)]
 pub struct Reader<'a> {
     bytes: Bytes<'a>,
+    version: u8,
     keys_are_words: bool,
-    /// For each state of the segment: its id in the schema, and whether its values are words.
-    states: Vec<(StateId, bool)>,
+    states: Vec<State>,
     timers: Vec<TimerId>,
     read: u64,
     ended: bool,
+}
+
+/// A state of the segment.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    /// Its id in the schema.
+    id: StateId,
+    words: bool,
+    /// Whether entry keys are words, if it is a collection.
+    entry_words: Option<bool>,
+    stamps: Stamps,
+}
+
+/// Whether values have stamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamps {
+    No,
+    /// They are there, but the schema has no use for them.
+    Ignored,
+    Yes,
 }
 
 impl<'a> Reader<'a> {
@@ -30,9 +51,9 @@ impl<'a> Reader<'a> {
             return Err(bytes.error("it does not start with the mark of a segment"));
         }
         let version = bytes.byte()?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(bytes.error(format!(
-                "its format has version {version}, and this program reads version {VERSION}"
+                "its format has version {version}, and this program reads versions 1 to {VERSION}"
             )));
         }
         let key = bytes.one_of(&KEYS, "key layout")?;
@@ -42,9 +63,10 @@ impl<'a> Reader<'a> {
                 schema.key
             )));
         }
-        let states = states(&mut bytes, schema)?;
+        let states = states(&mut bytes, version, schema)?;
         let timers = timers(&mut bytes, schema)?;
-        Ok(Self { bytes, keys_are_words: key.is_words(), states, timers, read: 0, ended: false })
+        let keys_are_words = key.is_words();
+        Ok(Self { bytes, version, keys_are_words, states, timers, read: 0, ended: false })
     }
 
     /// The next record, or `None` after the last one.
@@ -64,20 +86,48 @@ impl<'a> Reader<'a> {
             return self.end();
         };
         let key = self.bytes.cell(self.keys_are_words)?;
-        let (number, operation) = (tag / 4, tag % 4);
-        let record = if operation < 2 {
-            let (state, words) = lookup(&self.states, number)
-                .ok_or_else(|| self.bytes.error(format!("it names no state {number}")))?;
-            let value = if operation == 1 { Some(self.bytes.cell(words)?) } else { None };
-            Record::Value { state, key, value }
-        } else {
-            let timer = lookup(&self.timers, number)
-                .ok_or_else(|| self.bytes.error(format!("it names no timer {number}")))?;
-            let time = self.bytes.word()? as i64;
-            Record::Timer { timer, key, time, set: operation == 3 }
+        let factor = if self.version == 1 { 4 } else { 8 };
+        let (number, operation) = (tag / factor, tag % factor);
+        let record = match operation {
+            0 | 1 => {
+                let State { id: state, .. } = self.state(number, false)?;
+                let value = if operation == 1 { Some(self.stamped(number)?) } else { None };
+                Record::Value { state, key, value }
+            }
+            2 | 3 => {
+                let timer = lookup(&self.timers, number)
+                    .ok_or_else(|| self.bytes.error(format!("it names no timer {number}")))?;
+                let time = self.bytes.word()? as i64;
+                let namespace = if self.version == 1 { 0 } else { self.bytes.varint()? };
+                Record::Timer { timer, key, time, namespace, set: operation == 3 }
+            }
+            4 | 5 => {
+                let State { id: state, entry_words, .. } = self.state(number, true)?;
+                let entry = self.bytes.cell(entry_words == Some(true))?;
+                let value = if operation == 5 { Some(self.stamped(number)?) } else { None };
+                Record::Entry { state, key, entry, value }
+            }
+            _ => return Err(self.bytes.error(format!("{operation} is no operation"))),
         };
         self.read += 1;
         Ok(Some(record))
+    }
+
+    /// A state by its number in the segment, which must be a collection or must not.
+    fn state(&self, number: u64, collection: bool) -> Result<State, Error> {
+        lookup(&self.states, number)
+            .filter(|state| state.entry_words.is_some() == collection)
+            .ok_or_else(|| self.bytes.error(format!("it names no such state {number}")))
+    }
+
+    fn stamped(&mut self, number: u64) -> Result<Stamped<'a>, Error> {
+        let State { words, stamps, .. } = self.states[number as usize];
+        let mut stamp = NO_STAMP;
+        if stamps != Stamps::No {
+            let read = self.bytes.word()? as i64;
+            stamp = if stamps == Stamps::Yes { read } else { NO_STAMP };
+        }
+        Ok(Stamped { value: self.bytes.cell(words)?, stamp })
     }
 
     fn end(&mut self) -> Result<Option<Record<'a>>, Error> {
@@ -98,12 +148,17 @@ fn lookup<T: Copy>(list: &[T], number: u64) -> Option<T> {
     list.get(usize::try_from(number).ok()?).copied()
 }
 
-fn states(bytes: &mut Bytes<'_>, schema: &Schema) -> Result<Vec<(StateId, bool)>, Error> {
+fn states(bytes: &mut Bytes<'_>, version: u8, schema: &Schema) -> Result<Vec<State>, Error> {
     let mut states = Vec::new();
     for _ in 0..bytes.varint()? {
         let name = bytes.name()?;
         let kind = bytes.one_of(&KINDS, "state kind")?;
         let value = bytes.one_of(&VALUES, "value layout")?;
+        let (mut entry, mut stamp) = (KeyLayout::U64, 0);
+        if version > 1 {
+            entry = bytes.one_of(&KEYS, "entry layout")?;
+            stamp = bytes.byte()?;
+        }
         let Some(id) = schema.states.iter().position(|state| state.name == name) else {
             return Err(bytes.error(format!(
                 "it holds state `{name}`, which the operator does not declare; declare it again, \
@@ -111,14 +166,25 @@ fn states(bytes: &mut Bytes<'_>, schema: &Schema) -> Result<Vec<(StateId, bool)>
             )));
         };
         let declared = &schema.states[id];
-        if declared.kind != kind || declared.value != value {
+        let declared_entry = declared.map_key.unwrap_or(KeyLayout::U64);
+        if (declared.kind, declared.value, declared_entry) != (kind, value, entry) {
             return Err(bytes.error(format!(
-                "it holds state `{name}` as {kind:?} of {value:?}, and the operator declares it as \
-                 {:?} of {:?}",
+                "it holds state `{name}` as {kind:?} of {value:?}, entries by {entry:?}, and the \
+                 operator declares it as {:?} of {:?}, entries by {declared_entry:?}",
                 declared.kind, declared.value
             )));
         }
-        states.push((StateId(id as u32), value.is_words()));
+        let stamps = match (stamp, declared.ttl) {
+            (0, _) => Stamps::No,
+            (domain @ 1..=2, Some(ttl)) if ttl.domain == DOMAINS[usize::from(domain) - 1] => {
+                Stamps::Yes
+            }
+            (1..=2, _) => Stamps::Ignored,
+            _ => return Err(bytes.error(format!("{stamp} is no kind of stamp"))),
+        };
+        let words = value.is_words();
+        let entry_words = kind.is_collection().then(|| entry.is_words());
+        states.push(State { id: StateId(id as u32), words, entry_words, stamps });
     }
     Ok(states)
 }

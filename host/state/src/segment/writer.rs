@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Cell, DOMAINS, KEYS, KINDS, MAGIC, Record, Schema, VALUES, VERSION, code};
+use super::{Cell, DOMAINS, KEYS, KINDS, MAGIC, Record, Schema, Stamped, VALUES, VERSION, code};
 use crate::declaration::{KeyLayout, StateDeclaration, StateId, TimerDeclaration, TimerId};
 
 /// Writes one segment. Allocates nothing before the first record.
 #[derive(Debug)]
 pub struct Writer {
     head: Arc<[u8]>,
+    stamped: Arc<[bool]>,
     bytes: Vec<u8>,
     entries: u64,
 }
@@ -16,7 +17,12 @@ pub struct Writer {
 impl Writer {
     /// A segment without records.
     pub fn new(schema: &Schema) -> Self {
-        Self { head: Arc::clone(&schema.head), bytes: Vec::new(), entries: 0 }
+        Self {
+            head: Arc::clone(&schema.head),
+            stamped: Arc::clone(&schema.stamped),
+            bytes: Vec::new(),
+            entries: 0,
+        }
     }
 
     /// How many records it holds.
@@ -28,26 +34,47 @@ impl Writer {
     pub fn record(&mut self, record: &Record<'_>) {
         match *record {
             Record::Value { state, key, value } => self.value(state, key, value),
-            Record::Timer { timer, key, time, set } => self.timer(timer, key, time, set),
+            Record::Entry { state, key, entry, value } => self.entry(state, key, entry, value),
+            Record::Timer { timer, key, time, namespace, set } => {
+                self.timer(timer, key, time, namespace, set);
+            }
         }
     }
 
     /// Appends a value that was set, or removed where there is none.
     #[inline]
-    pub fn value(&mut self, state: StateId, key: Cell<'_>, value: Option<Cell<'_>>) {
+    pub fn value(&mut self, state: StateId, key: Cell<'_>, value: Option<Stamped<'_>>) {
         self.start(state.0, u64::from(value.is_some()));
         self.cell(key);
         if let Some(value) = value {
-            self.cell(value);
+            self.stamped(state, value);
+        }
+    }
+
+    /// Appends an entry of a collection that was set, or removed where there is no value.
+    #[inline]
+    pub fn entry(
+        &mut self,
+        state: StateId,
+        key: Cell<'_>,
+        entry: Cell<'_>,
+        value: Option<Stamped<'_>>,
+    ) {
+        self.start(state.0, 4 + u64::from(value.is_some()));
+        self.cell(key);
+        self.cell(entry);
+        if let Some(value) = value {
+            self.stamped(state, value);
         }
     }
 
     /// Appends a timer that was set or deleted.
     #[inline]
-    pub fn timer(&mut self, timer: TimerId, key: Cell<'_>, time: i64, set: bool) {
+    pub fn timer(&mut self, timer: TimerId, key: Cell<'_>, time: i64, namespace: u64, set: bool) {
         self.start(timer.0, 2 + u64::from(set));
         self.cell(key);
         self.bytes.extend_from_slice(&time.to_le_bytes());
+        varint(&mut self.bytes, namespace);
     }
 
     /// The finished segment.
@@ -68,7 +95,15 @@ impl Writer {
     fn start(&mut self, number: u32, operation: u64) {
         self.open();
         self.entries += 1;
-        varint(&mut self.bytes, 1 + 4 * u64::from(number) + operation);
+        varint(&mut self.bytes, 1 + 8 * u64::from(number) + operation);
+    }
+
+    #[inline]
+    fn stamped(&mut self, state: StateId, value: Stamped<'_>) {
+        if self.stamped[state.0 as usize] {
+            self.bytes.extend_from_slice(&value.stamp.to_le_bytes());
+        }
+        self.cell(value.value);
     }
 
     #[inline]
@@ -92,6 +127,8 @@ pub(super) fn head(
     for state in states {
         string(&mut head, state.name.as_bytes());
         head.extend([code(&KINDS, &state.kind), code(&VALUES, &state.value)]);
+        head.push(state.map_key.map_or(0, |key| code(&KEYS, &key)));
+        head.push(state.ttl.map_or(0, |ttl| 1 + code(&DOMAINS, &ttl.domain)));
     }
     varint(&mut head, timers.len() as u64);
     for timer in timers {

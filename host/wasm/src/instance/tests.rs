@@ -53,7 +53,7 @@ fn stored(invoker: &mut Invoker, state: u32, words: bool, keys: &[u64]) -> Windo
     let mut hashes = Vec::new();
     statehouse_state::key::hash_column(&keys, &mut hashes);
     let backend = invoker.backend().unwrap();
-    backend.begin(&keys, &hashes).unwrap();
+    backend.begin(&keys, &hashes, Now::default()).unwrap();
     let mut window = Window::new(words);
     backend.load(StateId(state), &mut window).unwrap();
     window
