@@ -12,8 +12,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use statehouse_state::key::{hash_column, hash_word};
 use statehouse_state::{
-    Backend, Column, HeapBackend, KeyGroupRange, KeyGroups, KeyLayout, StateDeclaration, StateId,
-    Now, StateKind, ValueLayout, Window, WriteSet,
+    Backend, Column, HeapBackend, KeyGroupRange, KeyGroups, KeyLayout, Now, StateDeclaration,
+    StateId, StateKind, ValueLayout, Window, WriteSet,
 };
 
 const BATCH: usize = 1024;
@@ -222,7 +222,9 @@ impl Heap {
         keys.extend_from_slice(batch);
         self.hashes.clear();
         hash_column(&self.keys, &mut self.hashes);
-        self.backend.begin(&self.keys, &self.hashes, Now::default()).expect("all keys are of the range");
+        self.backend
+            .begin(&self.keys, &self.hashes, Now::default())
+            .expect("all keys are of the range");
         let begun = now();
         self.backend.load(SUM, &mut self.window).expect("the window is one of words");
         let loaded = now();

@@ -249,7 +249,11 @@ impl Backend for HeapBackend {
             running.next_group += 1;
         }
         let finished = self.running.take();
-        Ok(finished.map(|Running { epoch, segments, .. }| Snapshot { epoch, segments, tables: None }))
+        Ok(finished.map(|Running { epoch, segments, .. }| Snapshot {
+            epoch,
+            segments,
+            tables: None,
+        }))
     }
 
     fn abandon_snapshot(&mut self) {

@@ -100,7 +100,7 @@ fn put(backend: &mut HeapBackend, keys: &[u64], value: Option<u64>) {
     let keys = Column::Words(keys.to_vec());
     let mut hashes = Vec::new();
     crate::key::hash_column(&keys, &mut hashes);
-    backend.begin(&keys, &hashes).unwrap();
+    backend.begin(&keys, &hashes, Now::default()).unwrap();
     let mut writes = WriteSet::new(backend.schema.states());
     let slots: Vec<u32> = (0..keys.len() as u32).collect();
     match value {

@@ -3,26 +3,49 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::declaration::{Ttl, TtlUpdate, TtlVisibility};
 use crate::error::Error;
 use crate::key::KeyGroup;
 
 const GROUP: KeyGroup = KeyGroup(3);
 
-fn schema(key: KeyLayout) -> Schema {
-    let state = |name: &str, value| StateDeclaration {
+fn state(name: &str, kind: StateKind, value: ValueLayout) -> StateDeclaration {
+    StateDeclaration {
         name: name.to_owned(),
-        kind: StateKind::Value,
+        kind,
         value,
         codec: "raw".to_owned(),
         schema: None,
-        map_key: None,
+        map_key: (kind == StateKind::Map).then_some(KeyLayout::Bytes),
         merge: None,
         ttl: None,
         schema_version: 1,
-    };
-    let states = [state("sum", ValueLayout::S64), state("text", ValueLayout::Bytes)];
+    }
+}
+
+/// The first two states and the timers, which is what version 1 knew.
+fn schema_of_version_1(key: KeyLayout) -> Schema {
+    let states = [
+        state("sum", StateKind::Value, ValueLayout::S64),
+        state("text", StateKind::Value, ValueLayout::Bytes),
+    ];
     let timers = [TimerDeclaration { name: "end".to_owned(), domain: TimeDomain::ProcessingTime }];
     Schema::new(key, &states, &timers)
+}
+
+fn schema(key: KeyLayout) -> Schema {
+    let old = schema_of_version_1(key);
+    let mut states = old.states().to_vec();
+    let ttl = Ttl {
+        milliseconds: 10,
+        domain: TimeDomain::ProcessingTime,
+        update: TtlUpdate::OnCreateAndWrite,
+        visibility: TtlVisibility::NeverReturnExpired,
+    };
+    let mut items = state("items", StateKind::List, ValueLayout::Bytes);
+    items.ttl = Some(ttl);
+    states.extend([items, state("rank", StateKind::Map, ValueLayout::F64)]);
+    Schema::new(key, &states, old.timers())
 }
 
 fn write(schema: &Schema, records: &[Record<'_>]) -> Vec<u8> {
@@ -40,21 +63,59 @@ fn read<'a>(schema: &Schema, bytes: &'a [u8]) -> Result<Vec<Record<'a>>, Error> 
     Ok(records)
 }
 
-fn sample() -> Vec<Record<'static>> {
+fn sample_of_version_1() -> Vec<Record<'static>> {
     let (ann, nobody) = (Cell::Bytes(b"ann"), Cell::Bytes(b""));
+    let (sum, text, timer) = (StateId(0), StateId(1), TimerId(0));
     vec![
-        Record::Value { state: StateId(0), key: ann, value: Some(Cell::Word(258)) },
-        Record::Value { state: StateId(1), key: nobody, value: Some(Cell::Bytes(b"hi")) },
-        Record::Value { state: StateId(0), key: nobody, value: None },
-        Record::Timer { timer: TimerId(0), key: ann, time: -2, set: true },
-        Record::Timer { timer: TimerId(0), key: ann, time: 1, set: false },
+        Record::Value { state: sum, key: ann, value: Some(Cell::Word(258).into()) },
+        Record::Value { state: text, key: nobody, value: Some(Cell::Bytes(b"hi").into()) },
+        Record::Value { state: sum, key: nobody, value: None },
+        Record::Timer { timer, key: ann, time: -2, namespace: 0, set: true },
+        Record::Timer { timer, key: ann, time: 1, namespace: 0, set: false },
     ]
 }
 
+fn sample() -> Vec<Record<'static>> {
+    let (ann, nobody) = (Cell::Bytes(b"ann"), Cell::Bytes(b""));
+    let (items, rank) = (StateId(2), StateId(3));
+    let mut records = sample_of_version_1();
+    let stamped = Stamped { value: Cell::Bytes(b"x"), stamp: 5 };
+    let value = Some(Cell::Word(1).into());
+    records.extend([
+        Record::Timer { timer: TimerId(0), key: nobody, time: 1, namespace: 300, set: true },
+        Record::Entry { state: items, key: ann, entry: Cell::Word(7), value: Some(stamped) },
+        Record::Entry { state: items, key: ann, entry: Cell::Word(8), value: None },
+        Record::Entry { state: rank, key: nobody, entry: Cell::Bytes(b"\0"), value },
+    ]);
+    records
+}
+
 #[test]
-fn version_1_has_these_bytes() {
+fn version_2_has_these_bytes() {
     let bytes = write(&schema(KeyLayout::Bytes), &sample());
     let expected: Vec<u8> = [
+        &b"SHSG\x02\x02"[..],
+        b"\x04\x03sum\x00\x01\x00\x00\x04text\x00\x03\x00\x00",
+        b"\x05items\x01\x03\x00\x02\x04rank\x02\x02\x02\x00",
+        b"\x01\x03end\x01",
+        b"\x02\x03ann\x02\x01\0\0\0\0\0\0",
+        b"\x0a\x00\x02hi",
+        b"\x01\x00",
+        b"\x04\x03ann\xfe\xff\xff\xff\xff\xff\xff\xff\x00",
+        b"\x03\x03ann\x01\0\0\0\0\0\0\0\x00",
+        b"\x04\x00\x01\0\0\0\0\0\0\0\xac\x02",
+        b"\x16\x03ann\x07\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01x",
+        b"\x15\x03ann\x08\0\0\0\0\0\0\0",
+        b"\x1e\x00\x01\0\x01\0\0\0\0\0\0\0",
+        b"\x00\x09",
+    ]
+    .concat();
+    assert_eq!(bytes, expected);
+}
+
+#[test]
+fn version_1_is_still_read() {
+    let bytes: Vec<u8> = [
         &b"SHSG\x01\x02"[..],
         b"\x02\x03sum\x00\x01\x04text\x00\x03",
         b"\x01\x03end\x01",
@@ -66,7 +127,23 @@ fn version_1_has_these_bytes() {
         b"\x00\x05",
     ]
     .concat();
-    assert_eq!(bytes, expected);
+    for schema in [schema_of_version_1(KeyLayout::Bytes), schema(KeyLayout::Bytes)] {
+        assert_eq!(read(&schema, &bytes).unwrap(), sample_of_version_1());
+    }
+}
+
+#[test]
+fn stamps_of_another_clock_or_of_none_are_passed_over() {
+    let bytes = write(&schema(KeyLayout::Bytes), &sample());
+    let (key, domain) = (KeyLayout::Bytes, TimeDomain::EventTime);
+    let mut states = schema(key).states().to_vec();
+    for ttl in [None, states[2].ttl.map(|ttl| Ttl { domain, ..ttl })] {
+        states[2].ttl = ttl;
+        let schema = Schema::new(key, &states, schema(key).timers());
+        let records = read(&schema, &bytes).unwrap();
+        let Record::Entry { value: Some(value), .. } = records[6] else { panic!("{records:?}") };
+        assert_eq!(value, Cell::Bytes(b"x").into());
+    }
 }
 
 #[test]
@@ -125,7 +202,7 @@ proptest! {
     fn what_is_written_is_read(
         words in any::<bool>(),
         rows in proptest::collection::vec(
-            (cell(true), cell(true), any::<i64>(), 0..6_u8), 0..20),
+            (cell(true), cell(true), any::<i64>(), 0..8_u8), 0..20),
     ) {
         let schema = schema(if words { KeyLayout::S64 } else { KeyLayout::Bytes });
         let mut rows = rows;
@@ -135,12 +212,21 @@ proptest! {
         });
         let records: Vec<_> = rows.iter().map(|(key, value, time, kind)| match kind {
             0 | 1 => Record::Value {
-                state: StateId(u32::from(*kind)), key: of(key), value: Some(of(value)),
+                state: StateId(u32::from(*kind)), key: of(key), value: Some(of(value).into()),
             },
             2 | 3 => Record::Value {
                 state: StateId(u32::from(kind % 2)), key: of(key), value: None,
             },
-            _ => Record::Timer { timer: TimerId(0), key: of(key), time: *time, set: *kind == 4 },
+            4 | 5 => Record::Timer {
+                timer: TimerId(0), key: of(key), time: *time, namespace: value.0, set: *kind == 4,
+            },
+            6 => Record::Entry {
+                state: StateId(3), key: of(key), entry: Cell::Bytes(&value.1), value: None,
+            },
+            _ => Record::Entry {
+                state: StateId(2), key: of(key), entry: Cell::Word(value.0),
+                value: Some(Stamped { value: of(value), stamp: *time }),
+            },
         }).collect();
         let bytes = write(&schema, &records);
         prop_assert_eq!(read(&schema, &bytes).unwrap(), records);
