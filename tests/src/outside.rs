@@ -44,7 +44,7 @@ impl Numbers {
     pub fn new(seed: u64, records: u64) -> Self {
         let key = KeyType { layout: KeyLayout::U64, codec: Codec::Raw, schema: None };
         let value = ValueType::new(ValueLayout::S64, Codec::Raw);
-        let port = Port { name: "numbers".into(), key: Some(key), value };
+        let port = Port { name: "numbers".into(), key: Some(key), value, broadcast: false };
         Self { port, seed, records, batch: 7 }
     }
 

@@ -50,13 +50,19 @@ pub fn description() -> Description {
     Description {
         name: "tally".into(),
         version: "1".into(),
-        inputs: vec![Port { name: "numbers".into(), key: key(), value: number() }],
+        inputs: vec![Port {
+            name: "numbers".into(),
+            key: key(),
+            value: number(),
+            broadcast: false,
+        }],
         outputs: vec![
-            Port { name: "sums".into(), key: key(), value: text },
-            Port { name: "late".into(), key: key(), value: number() },
+            Port { name: "sums".into(), key: key(), value: text, broadcast: false },
+            Port { name: "late".into(), key: key(), value: number(), broadcast: false },
         ],
         states: vec![state("sum", ValueLayout::S64), state("count", ValueLayout::Bytes)],
         timers: vec![TimerDeclaration { name: "over".into(), domain: TimeDomain::EventTime }],
+        task_states: vec![],
         metrics: vec![],
     }
 }

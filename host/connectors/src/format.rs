@@ -47,6 +47,7 @@ impl Format {
             name: PORT.into(),
             key: keyed.then_some(key),
             value: ValueType::new(ValueLayout::Bytes, codec),
+            broadcast: false,
         }
     }
 

@@ -54,6 +54,7 @@ impl GeneratorFactory {
             name: PORT.into(),
             key: Some(key),
             value: ValueType::new(ValueLayout::S64, Codec::Raw),
+            broadcast: false,
         };
         Ok(Self { settings, clock, port })
     }

@@ -85,6 +85,7 @@ mod tests {
             name: "out".into(),
             key: Some(KeyType { layout: KeyLayout::S64, codec: Codec::Raw, schema: None }),
             value: ValueType::new(ValueLayout::Bytes, codec),
+            broadcast: false,
         };
         let mut batch = port.empty_batch();
         batch.times.push(7);

@@ -165,5 +165,6 @@ pub(crate) fn dead_letter_port() -> Port {
         name: DEAD_LETTERS.to_owned(),
         key: None,
         value: ValueType::new(statehouse_state::ValueLayout::Bytes, Codec::Json),
+        broadcast: false,
     }
 }

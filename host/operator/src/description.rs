@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use statehouse_state::{KeyLayout, StateDeclaration, TimerDeclaration, ValueLayout};
+use statehouse_state::{
+    KeyLayout, StateDeclaration, TaskStateDeclaration, TaskStateKind, TimerDeclaration, ValueLayout,
+};
 
 /// How bytes are to be read by someone who does not share the operator's types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +108,9 @@ pub struct Port {
     pub key: Option<KeyType>,
     /// The type of the records' values.
     pub value: ValueType,
+    /// For inputs without a key: every task gets every record, and broadcast state may change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub broadcast: bool,
 }
 
 impl Port {
@@ -150,6 +155,8 @@ pub struct Description {
     #[serde(default)]
     pub timers: Vec<TimerDeclaration>,
     #[serde(default)]
+    pub task_states: Vec<TaskStateDeclaration>,
+    #[serde(default)]
     pub metrics: Vec<MetricDeclaration>,
 }
 
@@ -159,8 +166,9 @@ impl Description {
         self.inputs.iter().find_map(|port| port.key.as_ref())
     }
 
-    /// Checks what can be checked without a job: names are unique and not empty, keyed inputs agree on the key, and
-    /// state and timers have a key to belong to. Says what is wrong and where.
+    /// Checks what can be checked without a job: names are unique and not empty, keyed inputs agree on the key, state
+    /// and timers have a key to belong to, and what is declared about each state goes together. Says what is wrong and
+    /// where.
     ///
     /// # Errors
     /// The first thing found, in words.
@@ -168,11 +176,29 @@ impl Description {
         if self.inputs.is_empty() {
             return Err(format!("operator `{}` declares no input port", self.name));
         }
+        let states = self.states.iter().map(|state| &state.name);
+        let states = states.chain(self.task_states.iter().map(|state| &state.name));
         self.check_names("input port", self.inputs.iter().map(|port| &port.name))?;
         self.check_names("output port", self.outputs.iter().map(|port| &port.name))?;
-        self.check_names("state", self.states.iter().map(|state| &state.name))?;
+        self.check_names("state", states)?;
         self.check_names("timer", self.timers.iter().map(|timer| &timer.name))?;
         self.check_names("metric", self.metrics.iter().map(|metric| &metric.name))?;
+        self.check_key()?;
+        self.check_broadcast()?;
+        let keyed = self.states.iter().map(|state| (&state.name, state.check()));
+        let others = self.task_states.iter().map(|state| (&state.name, state.check()));
+        keyed.chain(others).try_for_each(|(state, checked)| {
+            checked.map_err(|reason| {
+                format!(
+                    "operator `{}` declares state `{state}` so that it cannot be: {reason}",
+                    self.name
+                )
+            })
+        })
+    }
+
+    /// Keyed inputs agree on the key, and there is one if anything needs it.
+    fn check_key(&self) -> Result<(), String> {
         let mut keyed = self.inputs.iter().filter_map(|port| Some((port, port.key.as_ref()?)));
         match keyed.next() {
             Some((first, key)) => match keyed.find(|(_, other)| !other.matches(key)) {
@@ -188,6 +214,34 @@ impl Description {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Broadcast inputs have no key, no output is one, and broadcast states have an input to change with.
+    fn check_broadcast(&self) -> Result<(), String> {
+        let Self { name, inputs, outputs, .. } = self;
+        if let Some(port) = inputs.iter().find(|port| port.broadcast && port.key.is_some()) {
+            return Err(format!(
+                "operator `{name}` declares the input `{}` as broadcast and keyed; records that go to every task \
+                 belong to no key",
+                port.name
+            ));
+        }
+        if let Some(port) = outputs.iter().find(|port| port.broadcast) {
+            return Err(format!(
+                "operator `{name}` declares the output `{}` as broadcast; only inputs are, by who reads them",
+                port.name
+            ));
+        }
+        let state = self.task_states.iter().find(|state| state.kind == TaskStateKind::Broadcast);
+        if let Some(state) = state
+            && !inputs.iter().any(|port| port.broadcast)
+        {
+            return Err(format!(
+                "operator `{name}` declares the broadcast state `{}` but no broadcast input, so it could never change",
+                state.name
+            ));
+        }
+        Ok(())
     }
 
     fn check_names<'a>(
@@ -207,3 +261,6 @@ impl Description {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Task states of a snapshot that cannot be restored.
+    #[error("the task states of the snapshot cannot be restored: {reason}")]
+    TaskStates {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A snapshot was asked for while another one runs.
     #[error("snapshot of epoch {epoch} cannot start: the snapshot of epoch {running} still runs")]
     SnapshotRunning {

@@ -222,6 +222,17 @@ impl WriteSet {
         self.states[state.0 as usize].extend(WriteOp::Append, slots, None, values);
     }
 
+    /// Takes back an element that was added in this write set: the one of write `write` to the state.
+    pub fn cancel_append(&mut self, state: StateId, write: usize) {
+        let writes = &mut self.states[state.0 as usize];
+        assert!(writes.ops[write] == WriteOp::Append, "only additions are taken back");
+        let Column::Words(numbers) = &mut writes.keys else {
+            unreachable!("elements are numbered")
+        };
+        // Removing a number that no element ever gets does nothing.
+        (writes.ops[write], numbers[write]) = (WriteOp::Remove, u64::MAX);
+    }
+
     /// Removes all entries of these slots. The state must be a collection.
     pub fn clear_entries(&mut self, state: StateId, slots: &[u32]) {
         self.states[state.0 as usize].extend_bare(WriteOp::Clear, slots, None);

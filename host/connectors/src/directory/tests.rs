@@ -9,7 +9,7 @@ use crate::conformance::check_sink;
 
 fn port() -> Port {
     let value = ValueType::new(ValueLayout::U64, Codec::Raw);
-    Port { name: "out".into(), key: None, value }
+    Port { name: "out".into(), key: None, value, broadcast: false }
 }
 
 fn batch(number: u32) -> Batch {

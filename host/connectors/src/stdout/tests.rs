@@ -28,7 +28,7 @@ impl Screen {
 fn open(settings: StdoutSettings) -> (Screen, Box<dyn Sink>, Batch) {
     let screen = Screen::default();
     let value = ValueType::new(ValueLayout::S64, Codec::Raw);
-    let port = Port { name: "out".into(), key: None, value };
+    let port = Port { name: "out".into(), key: None, value, broadcast: false };
     let mut batch = port.empty_batch();
     batch.times.push(0);
     batch.values = Column::Words(vec![7]);
@@ -69,6 +69,7 @@ fn a_key_that_is_not_there_cannot_be_printed() {
     let settings = StdoutSettings { with_key: true, ..Default::default() };
     let factory = StdoutFactory::over(Box::new(io::sink()), settings);
     let value = ValueType::new(ValueLayout::S64, Codec::Raw);
-    let error = factory.check(&Port { name: "alerts".into(), key: None, value }).unwrap_err();
+    let alerts = Port { name: "alerts".into(), key: None, value, broadcast: false };
+    let error = factory.check(&alerts).unwrap_err();
     assert!(error.contains("`alerts` have no key"), "{error}");
 }

@@ -47,10 +47,11 @@ fn description() -> Description {
     Description {
         name: "summing".into(),
         version: "1".into(),
-        inputs: vec![Port { name: "in".into(), key: key(), value: value() }],
-        outputs: vec![Port { name: "out".into(), key: key(), value: value() }],
+        inputs: vec![Port { name: "in".into(), key: key(), value: value(), broadcast: false }],
+        outputs: vec![Port { name: "out".into(), key: key(), value: value(), broadcast: false }],
         states: vec![sum],
         timers: vec![TimerDeclaration { name: "later".into(), domain: TimeDomain::EventTime }],
+        task_states: vec![],
         metrics: vec![],
     }
 }

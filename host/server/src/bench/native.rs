@@ -56,6 +56,7 @@ pub fn description(work: Work) -> Description {
         name: name.to_owned(),
         key: key(),
         value: ValueType::new(ValueLayout::S64, Codec::Raw),
+        broadcast: false,
     };
     let sum = StateDeclaration {
         name: "sum".to_owned(),
@@ -75,6 +76,7 @@ pub fn description(work: Work) -> Description {
         outputs: vec![port("sums")],
         states: vec![sum],
         timers: vec![],
+        task_states: vec![],
         metrics: vec![],
     }
 }

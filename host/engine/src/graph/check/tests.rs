@@ -66,7 +66,8 @@ impl SinkFactory for DeclaredSink {
 
 fn port(name: &str, key: Option<KeyLayout>, codec: Codec) -> Port {
     let key = key.map(|layout| KeyType { layout, codec: Codec::Text, schema: None });
-    Port { name: name.into(), key, value: ValueType::new(ValueLayout::Bytes, codec) }
+    let value = ValueType::new(ValueLayout::Bytes, codec);
+    Port { name: name.into(), key, value, broadcast: false }
 }
 
 fn source(id: &str) -> Node {
@@ -89,6 +90,7 @@ fn operator_with(id: &str, inputs: &[(&str, &str)], change: impl Fn(&mut Descrip
         ],
         states: vec![],
         timers: vec![],
+        task_states: vec![],
         metrics: vec![],
     };
     change(&mut description);
