@@ -1,12 +1,25 @@
 //! One invocation as the operator sees it: state windows, timers, outputs and context, all scoped to the batch.
 
 use statehouse_state::{
-    Backend, Column, Now, StateId, TimerChange, TimerDeclaration, TimerId, Window, WriteSet,
+    Backend, Column, Now, StateDeclaration, TaskStates, TimeDomain, TimerChange, TimerDeclaration,
+    TimerId, WriteSet,
 };
 
 use crate::batch::Batch;
 use crate::description::{Description, MetricKind};
 use crate::failure::Failure;
+use crate::limits::StateLimits;
+
+mod cells;
+mod check;
+mod collections;
+mod lists;
+mod maps;
+mod overlay;
+mod tasks;
+
+pub use collections::Collections;
+pub use maps::Prefix;
 
 /// What an invocation knows of time and chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,17 +56,44 @@ pub enum Level {
 pub struct Call {
     operator: String,
     pub(crate) backend: Option<Box<dyn Backend>>,
+    pub(crate) task_states: Option<TaskStates>,
+    pub(crate) limits: StateLimits,
     pub(crate) writes: WriteSet,
     pub(crate) outputs: Vec<Batch>,
     pub(crate) rejected: Vec<(u32, String)>,
     pub(crate) moment: Moment,
     pub(crate) slots: u32,
     pub(crate) rows: u32,
+    /// Whether the rows of the invocation came in by a broadcast input.
+    pub(crate) broadcast: bool,
     /// How many rows each output had when the invocation began: what is after it is not committed yet.
     marks: Vec<usize>,
-    state_words: Vec<bool>,
+    states: Vec<StateDeclaration>,
+    /// By state, what was written to collections; empty unless there are any.
+    overlays: Vec<overlay::Overlay>,
+    expiring: Expiring,
+    /// By slot, the newest event time; kept for its memory.
+    newest: Vec<i64>,
     timers: Vec<TimerDeclaration>,
     metrics: Vec<(MetricKind, f64)>,
+}
+
+/// Which clocks times-to-live run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Expiring {
+    /// Any of them: the backend wants to see the keys of an invocation that wrote nothing, to clean them up.
+    any: bool,
+    /// Event time: the backend wants to know that of the rows.
+    event_time: bool,
+}
+
+impl Expiring {
+    fn new(states: &[StateDeclaration]) -> Self {
+        let event_time = |domain| domain == TimeDomain::EventTime;
+        let mut domains = states.iter().filter_map(|state| Some(state.ttl?.domain));
+        let any = states.iter().any(|state| state.ttl.is_some());
+        Self { any, event_time: domains.any(event_time) }
+    }
 }
 
 impl Call {
@@ -62,14 +102,21 @@ impl Call {
         Self {
             operator: description.name.clone(),
             backend,
+            task_states: (!description.task_states.is_empty())
+                .then(|| TaskStates::new(&description.task_states)),
+            limits: StateLimits::default(),
             writes: WriteSet::new(&description.states),
             outputs: description.outputs.iter().map(crate::Port::empty_batch).collect(),
             rejected: Vec::new(),
             moment: Moment::default(),
             slots: 0,
             rows: 0,
+            broadcast: false,
             marks: Vec::new(),
-            state_words: description.states.iter().map(|state| state.value.is_words()).collect(),
+            overlays: overlays(&description.states),
+            expiring: Expiring::new(&description.states),
+            newest: Vec::new(),
+            states: description.states.clone(),
             timers: description.timers.clone(),
             metrics: description.metrics.iter().map(|metric| (metric.kind, 0.0)).collect(),
         }
@@ -80,14 +127,20 @@ impl Call {
         Self {
             operator: String::new(),
             backend: None,
+            task_states: None,
+            limits: StateLimits::default(),
             writes: WriteSet::new(&[]),
             outputs: Vec::new(),
             rejected: Vec::new(),
             moment: Moment::default(),
             slots: 0,
             rows: 0,
+            broadcast: false,
             marks: Vec::new(),
-            state_words: Vec::new(),
+            states: Vec::new(),
+            overlays: Vec::new(),
+            expiring: Expiring::default(),
+            newest: Vec::new(),
             timers: Vec::new(),
             metrics: Vec::new(),
         }
@@ -98,7 +151,9 @@ impl Call {
         self.moment = moment;
         self.rows = rows;
         self.slots = 0;
+        self.broadcast = false;
         self.writes.clear();
+        self.overlays.iter_mut().for_each(overlay::Overlay::clear);
         self.rejected.clear();
         self.marks.clear();
         self.marks.extend(self.outputs.iter().map(Batch::len));
@@ -107,116 +162,52 @@ impl Call {
     /// Hands the keys of the invocation out as slots.
     pub(crate) fn hand_out(&mut self, keys: &Column, hashes: &[u64]) -> Result<(), Failure> {
         self.slots = keys.len() as u32;
-        match &mut self.backend {
-            Some(backend) => {
-                let Moment { processing_time, watermark, .. } = self.moment;
-                Ok(backend.begin(keys, hashes, Now { processing_time, watermark })?)
-            }
-            None => Ok(()),
+        match &self.backend {
+            Some(_) => self.check_record_keys(keys)?,
+            None => return Ok(()),
         }
+        let Moment { processing_time, watermark, .. } = self.moment;
+        let now = Now { processing_time, watermark };
+        self.backend.as_mut().map_or(Ok(()), |backend| Ok(backend.begin(keys, hashes, now)?))
+    }
+
+    /// Hands the event times of the rows on, if a time-to-live starts from them.
+    #[inline]
+    pub(crate) fn note_event_times(&mut self, slots: &[u32], times: &[i64]) {
+        if !self.expiring.event_time {
+            return;
+        }
+        self.newest.clear();
+        self.newest.resize(self.slots as usize, i64::MIN);
+        for (&slot, &time) in slots.iter().zip(times) {
+            let newest = &mut self.newest[slot as usize];
+            *newest = time.max(*newest);
+        }
+        self.writes.note_event_times(&self.newest);
     }
 
     /// Makes what the invocation did count.
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
-        match &mut self.backend {
-            Some(backend) if !self.writes.is_empty() => Ok(backend.commit(&self.writes)?),
-            _ => Ok(()),
+        if let Some(backend) = &mut self.backend
+            && (!self.writes.is_empty() || (self.expiring.any && self.slots > 0))
+        {
+            backend.commit(&self.writes)?;
         }
+        if let Some(states) = &mut self.task_states {
+            states.commit();
+        }
+        Ok(())
     }
 
     /// Makes it as if the invocation had never been.
     pub(crate) fn undo(&mut self) {
         self.writes.clear();
+        if let Some(states) = &mut self.task_states {
+            states.undo();
+        }
         self.rejected.clear();
         for (output, &mark) in self.outputs.iter_mut().zip(&self.marks) {
             output.truncate(mark);
-        }
-    }
-
-    /// Fills a window with a state's values for every slot, with what this invocation wrote laid over them.
-    ///
-    /// # Errors
-    /// If there is no such state, or the window is of another kind.
-    pub fn load(&mut self, state: StateId, window: &mut Window) -> Result<(), Failure> {
-        if self.is_words(state)? != window.values.is_words() {
-            return Err(trapped(format!("state {} has another layout", state.0)));
-        }
-        match &mut self.backend {
-            Some(backend) if self.slots > 0 => backend.load(state, window)?,
-            _ => window.reset(0),
-        }
-        self.writes.overlay(state, window);
-        Ok(())
-    }
-
-    /// Whether a state holds words.
-    ///
-    /// # Errors
-    /// If there is no such state.
-    pub fn is_words(&self, state: StateId) -> Result<bool, Failure> {
-        let words = self.state_words.get(state.0 as usize).copied();
-        words.ok_or_else(|| trapped(format!("there is no state {}", state.0)))
-    }
-
-    /// Writes numbers: `words[i]` for `slots[i]`.
-    ///
-    /// # Errors
-    /// If the state, a slot or the layout is not what was declared or handed out.
-    pub fn store_words(
-        &mut self,
-        state: StateId,
-        slots: &[u32],
-        words: &[u64],
-    ) -> Result<(), Failure> {
-        self.check_store(state, slots, true, words.len())?;
-        self.writes.set_words(state, slots, words);
-        Ok(())
-    }
-
-    /// Writes a column: row `i` for `slots[i]`.
-    ///
-    /// # Errors
-    /// As [`store_words`](Call::store_words).
-    pub fn store(&mut self, state: StateId, slots: &[u32], values: &Column) -> Result<(), Failure> {
-        self.check_store(state, slots, values.is_words(), values.len())?;
-        self.writes.set_column(state, slots, values);
-        Ok(())
-    }
-
-    /// Removes values.
-    ///
-    /// # Errors
-    /// If there is no such state or slot.
-    pub fn remove(&mut self, state: StateId, slots: &[u32]) -> Result<(), Failure> {
-        self.is_words(state)?;
-        self.check_slots(slots)?;
-        self.writes.remove(state, slots);
-        Ok(())
-    }
-
-    fn check_store(
-        &self,
-        state: StateId,
-        slots: &[u32],
-        words: bool,
-        values: usize,
-    ) -> Result<(), Failure> {
-        if self.is_words(state)? != words {
-            return Err(trapped(format!("state {} has another layout", state.0)));
-        }
-        if slots.len() != values {
-            return Err(trapped(format!("{} slots for {values} values", slots.len())));
-        }
-        self.check_slots(slots)
-    }
-
-    fn check_slots(&self, slots: &[u32]) -> Result<(), Failure> {
-        match slots.iter().find(|&&slot| slot >= self.slots) {
-            Some(slot) => Err(trapped(format!(
-                "slot {slot} was not handed out: the invocation has {} keys",
-                self.slots
-            ))),
-            None => Ok(()),
         }
     }
 
@@ -231,17 +222,39 @@ impl Call {
         times: &[i64],
         set: bool,
     ) -> Result<(), Failure> {
-        if timer.0 as usize >= self.timers.len() {
-            return Err(trapped(format!("there is no timer {}", timer.0)));
-        }
-        if slots.len() != times.len() {
-            return Err(trapped(format!("{} slots for {} times", slots.len(), times.len())));
-        }
-        self.check_slots(slots)?;
+        self.check_timers(timer, slots, times)?;
         for (&slot, &time) in slots.iter().zip(times) {
             self.writes.change_timer(TimerChange { timer, slot, namespace: 0, time, set });
         }
         Ok(())
+    }
+
+    /// Sets (or deletes) timers: `times[i]` of `slots[i]` in `namespaces[i]`.
+    ///
+    /// # Errors
+    /// As [`change_timers`](Call::change_timers).
+    pub fn change_timers_in(
+        &mut self,
+        timer: TimerId,
+        slots: &[u32],
+        times: &[i64],
+        namespaces: &[u64],
+        set: bool,
+    ) -> Result<(), Failure> {
+        self.check_timers(timer, slots, times)?;
+        check::same_length("slots", slots.len(), "namespaces", namespaces.len())?;
+        for ((&slot, &time), &namespace) in slots.iter().zip(times).zip(namespaces) {
+            self.writes.change_timer(TimerChange { timer, slot, namespace, time, set });
+        }
+        Ok(())
+    }
+
+    fn check_timers(&self, timer: TimerId, slots: &[u32], times: &[i64]) -> Result<(), Failure> {
+        if timer.0 as usize >= self.timers.len() {
+            return Err(trapped(format!("there is no timer {}", timer.0)));
+        }
+        check::same_length("slots", slots.len(), "times", times.len())?;
+        self.check_slots(slots)
     }
 
     /// Emits rows to an output port.
@@ -348,6 +361,14 @@ impl Call {
     pub fn timer_families(&self) -> &[TimerDeclaration] {
         &self.timers
     }
+}
+
+/// Nothing written yet, if any state is a collection.
+fn overlays(states: &[StateDeclaration]) -> Vec<overlay::Overlay> {
+    if states.iter().all(|state| state.kind.is_cell()) {
+        return Vec::new();
+    }
+    states.iter().map(|_| overlay::Overlay::default()).collect()
 }
 
 fn trapped(reason: String) -> Failure {

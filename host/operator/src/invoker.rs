@@ -4,12 +4,13 @@
 //! otherwise it is bisected until one row is left. That row is the poison record, and the policy decides. A failure
 //! that needs the whole batch (too slow, too much memory) vanishes in the halves.
 
-use statehouse_state::{Backend, DueTimers, TimeDomain, TimerChange};
+use statehouse_state::{Backend, DueTimers, TaskStates, TimeDomain, TimerChange};
 
 use crate::batch::Batch;
 use crate::call::{Call, Moment};
 use crate::description::Description;
 use crate::failure::{Failure, InvokeError};
+use crate::limits::StateLimits;
 use crate::operator::{Operator, Rows, TimerRows};
 use crate::render;
 use crate::slots::SlotAssigner;
@@ -48,7 +49,8 @@ impl std::fmt::Debug for Invoker {
 }
 
 impl Invoker {
-    /// An operator over its state. `backend` is needed if it declares state or timers.
+    /// An operator over its state. `backend` is needed if it declares state or timers. Task states, if it declares any,
+    /// are empty until they are [restored](Invoker::restore_task_states).
     pub fn new(
         operator: Box<dyn Operator>,
         backend: Option<Box<dyn Backend>>,
@@ -64,6 +66,35 @@ impl Invoker {
             dead_letters: Batch::empty(None, false),
             rejected: 0,
         }
+    }
+
+    /// With other limits on what the operator keeps in state.
+    #[must_use]
+    pub fn with_limits(mut self, limits: StateLimits) -> Self {
+        self.call.limits = limits;
+        self
+    }
+
+    /// Fills the task states for task `task` of `parallelism`, from the snapshots of all tasks, in the order of the
+    /// tasks. Does nothing if the operator declares none and there are no snapshots.
+    ///
+    /// # Errors
+    /// If a snapshot cannot be read, or does not go with what is declared.
+    pub fn restore_task_states<B: AsRef<[u8]>>(
+        &mut self,
+        snapshots: &[B],
+        task: u32,
+        parallelism: u32,
+    ) -> Result<(), statehouse_state::Error> {
+        let declared = &self.description.task_states;
+        let restored = TaskStates::restore(declared, snapshots, task, parallelism)?;
+        self.call.task_states = (!declared.is_empty()).then_some(restored);
+        Ok(())
+    }
+
+    /// The task states, between two invocations, if the operator declares any.
+    pub fn task_states(&mut self) -> Option<&mut TaskStates> {
+        self.call.task_states.as_mut()
     }
 
     /// Runs a batch that came in by input `port`. Keyed batches must have their keys hashed.
@@ -173,11 +204,14 @@ impl Invoker {
 
     fn attempt(&mut self, port: u32, batch: &Batch, moment: Moment) -> Result<(), Failure> {
         self.call.start(batch.len() as u32, moment);
+        self.call.broadcast =
+            self.description.inputs.get(port as usize).is_some_and(|port| port.broadcast);
         let (mut slots, mut keys) = (&[][..], None);
         if let Some(row_keys) = &batch.keys {
             debug_assert_eq!(batch.hashes.len(), batch.len(), "keyed batches come hashed");
             self.assigner.assign(row_keys, &batch.hashes);
             self.call.hand_out(&self.assigner.keys, &self.assigner.hashes)?;
+            self.call.note_event_times(&self.assigner.slots, &batch.times);
             (slots, keys) = (&self.assigner.slots, Some(&self.assigner.keys));
         }
         let rows = Rows { port, times: &batch.times, slots, keys, values: &batch.values };
@@ -195,6 +229,9 @@ impl Invoker {
         self.call.start(0, moment);
         self.assigner.assign_distinct(&due.keys, &due.hashes);
         self.call.hand_out(&self.assigner.keys, &self.assigner.hashes)?;
+        if self.description.timers[due.timer.0 as usize].domain == TimeDomain::EventTime {
+            self.call.note_event_times(&self.assigner.slots, &due.times);
+        }
         let timers = self.assigner.slots.iter().zip(&due.times).zip(&due.namespaces);
         for ((&slot, &time), &namespace) in timers {
             let change = TimerChange { timer: due.timer, slot, namespace, time, set: false };

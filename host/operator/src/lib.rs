@@ -11,15 +11,17 @@ pub mod call;
 pub mod description;
 pub mod failure;
 pub mod invoker;
+pub mod limits;
 pub mod operator;
 pub mod render;
 mod slots;
 
 pub use batch::Batch;
-pub use call::{Call, Level, Moment};
+pub use call::{Call, Collections, Level, Moment, Prefix};
 pub use description::{
     Codec, Description, KeyType, MetricDeclaration, MetricKind, Port, ValueType,
 };
 pub use failure::{Failure, InvokeError};
 pub use invoker::{ErrorPolicy, Invoker};
+pub use limits::StateLimits;
 pub use operator::{Operator, Rows, TimerRows};
