@@ -1,26 +1,19 @@
 //! A deterministic source of numbers: each record is a function of the seed and its index alone.
-//!
-//! Records are cut into blocks of one batch each, and blocks are dealt out to tasks; so a position is a block, and any
-//! number of tasks can take over from any other.
 
-mod blocks;
 #[cfg(test)]
 mod tests;
 mod zipf;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use statehouse_engine::{
-    Clock, ConnectorError, Malformed, Polled, Progress, Source, SourceFactory, SystemClock,
-};
+use serde_json::Value;
+use statehouse_engine::{Clock, ConnectorError, Source, SourceFactory, SystemClock};
 use statehouse_operator::{Batch, Codec, KeyType, Port, ValueType};
 use statehouse_state::{Column, KeyLayout, ValueLayout};
 
-use self::blocks::Blocks;
 use self::zipf::Zipf;
 use crate::format::PORT;
+use crate::made_up::{MadeUp, MakeRecords};
 use crate::settings::{Distribution, GeneratorSettings};
 
 /// Records that are made up: a `u64` key, an `s64` value.
@@ -58,56 +51,6 @@ impl GeneratorFactory {
         };
         Ok(Self { settings, clock, port })
     }
-
-    /// What a record is a function of. A position is worth something only under the same.
-    fn identity(&self) -> Value {
-        let mut identity = serde_json::to_value(&self.settings).unwrap_or_default();
-        if let Some(members) = identity.as_object_mut() {
-            members.remove("rate");
-        }
-        identity
-    }
-
-    fn restore(
-        &self,
-        task: u32,
-        parallelism: u32,
-        restored: &[Value],
-    ) -> Result<(Blocks, u64), ConnectorError> {
-        let all = match self.settings.records {
-            Some(records) => records.div_ceil(self.settings.batch),
-            None => u64::MAX / self.settings.batch,
-        };
-        if restored.is_empty() {
-            return Ok((Blocks::all(all).share(task, parallelism), 0));
-        }
-        let mut positions = Vec::with_capacity(restored.len());
-        for value in restored {
-            let position = GeneratorPosition::deserialize(value).map_err(|error| {
-                ConnectorError::new(format!(
-                    "the checkpoint's position is not one of a generator ({error}): the job's source was another \
-                     one then; restore the old settings, or start over with --fresh"
-                ))
-            })?;
-            if position.generator != self.identity() {
-                return Err(ConnectorError::new(format!(
-                    "the generator's settings were {} in the run that is resumed and are {} now: restore them, or \
-                     start over with --fresh",
-                    position.generator,
-                    self.identity()
-                )));
-            }
-            positions.push(position);
-        }
-        let same = positions.len() == parallelism as usize
-            && positions.iter().all(|position| position.parallelism == parallelism);
-        if same && let Some(own) = positions.iter().find(|position| position.task == task) {
-            return Ok((own.blocks.clone(), own.done));
-        }
-        let done: u64 = positions.iter().map(|position| position.done).sum();
-        let merged = Blocks::merge(positions.into_iter().map(|position| position.blocks), all);
-        Ok((merged.share(task, parallelism), if task == 0 { done } else { 0 }))
-    }
 }
 
 impl SourceFactory for GeneratorFactory {
@@ -121,76 +64,31 @@ impl SourceFactory for GeneratorFactory {
         parallelism: u32,
         restored: &[Value],
     ) -> Result<Box<dyn Source>, ConnectorError> {
-        let (blocks, done) = self.restore(task, parallelism, restored)?;
         let zipf = match self.settings.distribution {
             Distribution::Uniform => None,
             Distribution::Zipf => Some(Zipf::new(self.settings.keys, self.settings.exponent)),
         };
-        Ok(Box::new(GeneratorSource {
-            identity: self.identity(),
-            pace: self.settings.rate.map(|rate| Pace {
-                rate: u128::from(rate),
-                parallelism,
-                since: self.clock.now(),
-                given: 0,
-                clock: Arc::clone(&self.clock),
-            }),
-            settings: self.settings.clone(),
-            task,
-            parallelism,
-            blocks,
-            done,
-            zipf,
-        }))
-    }
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GeneratorPosition {
-    generator: Value,
-    task: u32,
-    parallelism: u32,
-    done: u64,
-    blocks: Blocks,
-}
-
-/// Holds records back so that all tasks together give so many a second.
-#[derive(Debug)]
-struct Pace {
-    rate: u128,
-    parallelism: u32,
-    since: i64,
-    given: u128,
-    clock: Arc<dyn Clock>,
-}
-
-impl Pace {
-    fn is_due(&self) -> bool {
-        let due = self.given * 1000 * u128::from(self.parallelism) / self.rate;
-        let passed = self.clock.now().saturating_sub(self.since);
-        due <= u128::try_from(passed).unwrap_or(0)
+        let numbers = Numbers { settings: self.settings.clone(), zipf };
+        let settings = &self.settings;
+        let made_up = MadeUp {
+            what: "generator",
+            settings: serde_json::to_value(settings).unwrap_or_default(),
+            records: settings.records,
+            batch: settings.batch,
+            rate: settings.rate,
+        };
+        made_up.open(&self.clock, Box::new(numbers), (task, parallelism), restored)
     }
 }
 
 #[derive(Debug)]
-struct GeneratorSource {
+struct Numbers {
     settings: GeneratorSettings,
-    identity: Value,
-    task: u32,
-    parallelism: u32,
-    blocks: Blocks,
-    done: u64,
     zipf: Option<Zipf>,
-    pace: Option<Pace>,
 }
 
-impl GeneratorSource {
-    /// The records of one block.
-    fn block(&self, block: u64) -> Batch {
-        let first = block * self.settings.batch;
-        let end = self.settings.records.unwrap_or(u64::MAX);
-        let rows = (end - first).min(self.settings.batch) as usize;
+impl MakeRecords for Numbers {
+    fn make(&self, first: u64, rows: usize) -> Batch {
         let start = mix(self.settings.seed).wrapping_add(first.wrapping_mul(WEYL));
         let mut keys = Vec::with_capacity(rows);
         let mut values = Vec::with_capacity(rows);
@@ -212,47 +110,6 @@ impl GeneratorSource {
             hashes: Vec::new(),
             values: Column::Words(values),
         }
-    }
-}
-
-impl Source for GeneratorSource {
-    fn poll(&mut self) -> Result<Polled, ConnectorError> {
-        let Some(block) = self.blocks.next() else { return Ok(Polled::End) };
-        if self.pace.as_ref().is_some_and(|pace| !pace.is_due()) {
-            return Ok(Polled::Idle);
-        }
-        let batch = self.block(block);
-        self.blocks.advance();
-        self.done += batch.len() as u64;
-        if let Some(pace) = &mut self.pace {
-            pace.given += batch.len() as u128;
-        }
-        Ok(Polled::Batch(batch))
-    }
-
-    fn position(&self) -> Value {
-        json!({
-            "generator": self.identity,
-            "task": self.task,
-            "parallelism": self.parallelism,
-            "done": self.done,
-            "blocks": self.blocks,
-        })
-    }
-
-    fn take_malformed(&mut self) -> Vec<Malformed> {
-        Vec::new()
-    }
-
-    fn progress(&self) -> Progress {
-        let total = self.settings.records.map(|records| {
-            let left = self.blocks.left().saturating_mul(self.settings.batch);
-            // The last block may be short: whoever has it says so.
-            let missing = records.next_multiple_of(self.settings.batch) - records;
-            let short = if self.blocks.has_last() { missing } else { 0 };
-            self.done + left - short
-        });
-        Progress { done: self.done, total }
     }
 }
 

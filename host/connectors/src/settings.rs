@@ -1,5 +1,6 @@
 //! What a job file says about its sources and sinks. `connector` chooses the kind; each kind has its own fields.
 
+mod made_up;
 #[cfg(test)]
 mod tests;
 
@@ -9,11 +10,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use statehouse_engine::{ConnectorError, SinkFactory, SourceFactory};
 
+pub use self::made_up::{Distribution, GeneratorSettings, NexmarkSettings};
 use crate::format::jsonl::Pointer;
 pub use crate::format::timestamp::TimeFormat;
 use crate::format::{CsvFormat, Format, JsonlFormat};
 use crate::{
-    DirectoryFactory, DiscardFactory, FilesFactory, GeneratorFactory, StdinFactory, StdoutFactory,
+    DirectoryFactory, DiscardFactory, FilesFactory, GeneratorFactory, NexmarkFactory, StdinFactory,
+    StdoutFactory,
 };
 
 /// Rows of a batch unless the settings say otherwise.
@@ -36,6 +39,8 @@ pub enum SourceSettings {
     Stdin(StdinSettings),
     /// Records that are made up.
     Generator(GeneratorSettings),
+    /// The events of an auction house that is made up.
+    Nexmark(NexmarkSettings),
 }
 
 /// Text files: values are text, without a key.
@@ -160,59 +165,6 @@ pub struct StdinJsonl {
     pub batch: u64,
 }
 
-/// A generator: keys are `u64` from 0 on, values `s64` from -32768 to 32767.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct GeneratorSettings {
-    /// How many distinct keys there are, at least 1. Default 100000.
-    pub keys: u64,
-    /// How many records there are. Default: no end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub records: Option<u64>,
-    /// Another seed makes other records. Default 0.
-    pub seed: u64,
-    /// Records per second of all tasks together, at least 1. Default: as fast as possible.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate: Option<u64>,
-    /// How keys are distributed: `uniform` or `zipf` (key 0 is the most frequent). Default `uniform`.
-    pub distribution: Distribution,
-    /// The exponent of `zipf`, above 0 and at most 20. Default 1.
-    pub exponent: f64,
-    /// The first record's event time, in milliseconds since 1970. Default 0.
-    pub start: i64,
-    /// How many records share a millisecond of event time, at least 1. Default 1.
-    pub records_per_ms: u64,
-    /// Records per batch, 1 to 65536. Default 1024.
-    pub batch: u64,
-}
-
-/// How often each of the generator's keys comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Distribution {
-    /// All equally often.
-    #[default]
-    Uniform,
-    /// Few of them often: the Zipf distribution.
-    Zipf,
-}
-
-impl Default for GeneratorSettings {
-    fn default() -> Self {
-        Self {
-            keys: 100_000,
-            records: None,
-            seed: 0,
-            rate: None,
-            distribution: Distribution::Uniform,
-            exponent: 1.0,
-            start: 0,
-            records_per_ms: 1,
-            batch: BATCH_DEFAULT,
-        }
-    }
-}
-
 /// A sink.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "connector", rename_all = "lowercase")]
@@ -306,6 +258,7 @@ impl SourceSettings {
                 Ok(Arc::new(StdinFactory::over(Box::new(std::io::stdin()), format, batch)))
             }
             Self::Generator(settings) => Ok(Arc::new(GeneratorFactory::new(settings.clone())?)),
+            Self::Nexmark(settings) => Ok(Arc::new(NexmarkFactory::new(settings.clone())?)),
         }
     }
 }
@@ -326,26 +279,6 @@ impl SinkSettings {
             }
             Self::Discard(_) => Arc::new(DiscardFactory::new()),
         })
-    }
-}
-
-impl GeneratorSettings {
-    /// Checks the ranges.
-    pub(crate) fn check(&self) -> Result<(), ConnectorError> {
-        check_batch(self.batch)?;
-        let checks = [
-            (self.keys >= 1, "`keys` is 0: it must be at least 1"),
-            (self.rate != Some(0), "`rate` is 0: it must be at least 1; leave it out for no limit"),
-            (self.records_per_ms >= 1, "`records-per-ms` is 0: it must be at least 1"),
-            (
-                self.exponent > 0.0 && self.exponent <= 20.0,
-                "`exponent` must be above 0 and at most 20",
-            ),
-        ];
-        match checks.iter().find(|(holds, _)| !holds) {
-            Some((_, reason)) => Err(ConnectorError::new(format!("generator: {reason}"))),
-            None => Ok(()),
-        }
     }
 }
 

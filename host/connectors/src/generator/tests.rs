@@ -1,6 +1,7 @@
 //! The generator as a source.
 
-use statehouse_engine::ManualClock;
+use serde_json::json;
+use statehouse_engine::{ManualClock, Polled, Progress};
 
 use super::*;
 use crate::conformance::{check_source, read_all};

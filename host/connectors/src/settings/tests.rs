@@ -42,6 +42,7 @@ fn what_is_written_is_read_back() {
         "connector = 'stdin'\nformat = 'jsonl'\nkey = '/k'",
         "connector = 'lines'\npath = 'a'",
         "connector = 'generator'\nkeys = 5\nrecords = 10\ndistribution = 'zipf'\nexponent = 1.5\nrate = 3",
+        "connector = 'nexmark'\nevents = 5\nbase-time = 0\nevent-rate = 10\nout-of-order = 7\nrate = 3\nbatch = 2",
     ] {
         let settings = source(text).unwrap();
         assert_eq!(source(&toml::to_string(&settings).unwrap()), Ok(settings));
@@ -69,6 +70,7 @@ fn an_unknown_field_is_named() {
         "connector = 'stdin'\nformat = 'csv'\nbacth = 1",
         "connector = 'stdin'\nformat = 'jsonl'\nbacth = 1",
         "connector = 'generator'\nbacth = 1",
+        "connector = 'nexmark'\nbacth = 1",
         "connector = 'csv'\npath = 'a'\ntime = { column = 'a', format = 's', bacth = 1 }",
     ] {
         let error = source(text).unwrap_err();
@@ -106,6 +108,12 @@ fn values_out_of_range_are_named() {
     check("connector = 'generator'\nkeys = 0", "`keys` is 0");
     check("connector = 'generator'\nrate = 0", "`rate` is 0");
     check("connector = 'generator'\nexponent = nan", "`exponent`");
+    check("connector = 'nexmark'\nbatch = 0", "`batch` is 0");
+    check("connector = 'nexmark'\nrate = 0", "`rate` is 0");
+    check("connector = 'nexmark'\nevent-rate = 0", "`event-rate` is 0");
+    check("connector = 'nexmark'\nout-of-order = 0", "`out-of-order`");
+    check("connector = 'nexmark'\nout-of-order = 1906", "`out-of-order`");
+    check("connector = 'nexmark'\nbase-time = 4102444800001", "`base-time`");
     check("connector = 'csv'\npath = 'a'\ndelimiter = '→'", "`delimiter` is '→'");
     check("connector = 'csv'\npath = 'a'\ndelimiter = '\"'", "`delimiter`");
     check("connector = 'jsonl'\npath = 'a'\nkey = 'k'", "write `/k`");

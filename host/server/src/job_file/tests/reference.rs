@@ -38,7 +38,7 @@ fn the_reference_names_every_field() {
         let text = JOB.replacen(place, &format!("{place}\nbogus = 1"), 1);
         assert_eq!(documented(heading), accepted(&text), "{heading}");
     }
-    let sources = ["lines", "csv", "jsonl", "generator"].map(|name| ("source", name));
+    let sources = ["lines", "csv", "jsonl", "generator", "nexmark"].map(|name| ("source", name));
     for (section, connector) in sources.into_iter().chain([("sink", "stdout"), ("sink", "jsonl")]) {
         let node = format!(
             "[job]\nname = \"a\"\n[[{section}]]\nid = \"x\"\ninput = \"y\"\nconnector = \"{connector}\"\nbogus = 1"

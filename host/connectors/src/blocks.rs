@@ -24,21 +24,21 @@ impl Sequence {
 /// Blocks in the order in which they are made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Blocks(Vec<Sequence>);
+pub(crate) struct Blocks(Vec<Sequence>);
 
 impl Blocks {
     /// Blocks 0 to `end`.
-    pub(super) fn all(end: u64) -> Self {
+    pub(crate) fn all(end: u64) -> Self {
         Self(vec![Sequence { next: 0, step: 1, end }])
     }
 
     /// The block that comes next.
-    pub(super) fn next(&self) -> Option<u64> {
+    pub(crate) fn next(&self) -> Option<u64> {
         self.0.iter().find(|sequence| sequence.left() > 0).map(|sequence| sequence.next)
     }
 
     /// Goes past it.
-    pub(super) fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         while self.0.len() > 1 && self.0[0].left() == 0 {
             self.0.remove(0);
         }
@@ -48,12 +48,12 @@ impl Blocks {
     }
 
     /// How many are left.
-    pub(super) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.0.iter().map(Sequence::left).sum()
     }
 
     /// Whether the very last block is among those left.
-    pub(super) fn has_last(&self) -> bool {
+    pub(crate) fn has_last(&self) -> bool {
         let has = |sequence: &Sequence, last: u64| {
             sequence.end > last
                 && sequence.next <= last
@@ -64,7 +64,7 @@ impl Blocks {
     }
 
     /// The part of one task of `parallelism`.
-    pub(super) fn share(&self, task: u32, parallelism: u32) -> Self {
+    pub(crate) fn share(&self, task: u32, parallelism: u32) -> Self {
         let part = |sequence: &Sequence| Sequence {
             next: sequence.next.saturating_add(sequence.step.saturating_mul(task.into())),
             step: sequence.step.saturating_mul(parallelism.into()),
@@ -78,7 +78,7 @@ impl Blocks {
     }
 
     /// What all tasks have left of `end` blocks.
-    pub(super) fn merge(tasks: impl Iterator<Item = Self>, end: u64) -> Self {
+    pub(crate) fn merge(tasks: impl Iterator<Item = Self>, end: u64) -> Self {
         let (mut parts, mut tails) = (Vec::new(), Vec::new());
         for mut task in tasks {
             tails.extend(task.0.pop());
