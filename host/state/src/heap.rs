@@ -10,7 +10,6 @@ mod invocation;
 mod row;
 mod slab;
 mod table;
-mod timers;
 
 use std::fmt;
 use std::path::Path;
@@ -18,7 +17,6 @@ use std::path::Path;
 use group::{Group, Progress};
 use invocation::Invocation;
 use row::{Layout, Mark};
-use timers::{Heads, Key, Timer};
 
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
@@ -29,6 +27,7 @@ use crate::error::Error;
 use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
 use crate::segment::{Reader, Record, Schema};
 use crate::snapshot::{Segment, Snapshot};
+use crate::timers::{Heads, Key, Timer};
 use crate::window::Window;
 use crate::writes::WriteSet;
 
