@@ -31,7 +31,8 @@
 //!         component: None,
 //!         description: serde_json::Value::Null,
 //!         parallelism: 1,
-//!         tasks: vec![TaskState { task: 0, watermark: Some(12), position }],
+//!         tasks: vec![TaskState { task: 0, watermark: Some(12), position, state: None }],
+//!         tables: vec![],
 //!         groups: extend_groups(chains, written.segments)
 //!             .map_err(|source| Error::Protocol { epoch, source })?,
 //!     };
@@ -89,10 +90,10 @@ pub use error::Error;
 pub use fence::Lease;
 pub use lock::DirectoryLock;
 pub use manifest::{
-    Epoch, FORMAT_VERSION, FormatError, Generation, KEY_GROUPS_MAX, Location, Manifest,
-    OperatorState, PackRange, PackRef, ProtocolError, SegmentRef, Statistics, TaskState,
+    Epoch, FORMAT_VERSION, FileRef, FormatError, Generation, KEY_GROUPS_MAX, Location, Manifest,
+    OperatorState, PackRange, PackRef, ProtocolError, SegmentRef, Statistics, TablesRef, TaskState,
     extend_chain, extend_groups,
 };
 pub use pack::{PACK_BYTES_MAX, Pack, PackSettings, PackWriter, Packed};
 pub use restore::{Check, Rejected, SegmentReader, Selection};
-pub use store::{CheckpointStore, Durability, NewSegment, WrittenSegments};
+pub use store::{CheckpointStore, Durability, NewSegment, WrittenFile, WrittenSegments};

@@ -104,6 +104,33 @@ pub struct OperatorState {
     pub tasks: Vec<TaskState>,
     /// For each key group with state its chain: a full segment first, then what changed since.
     pub groups: BTreeMap<u16, Vec<SegmentRef>>,
+    /// State that its tasks keep in files, by range of key groups. Groups in such a range have no chain.
+    pub tables: Vec<TablesRef>,
+}
+
+/// The state of a range of key groups, as files of the storage engine that keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TablesRef {
+    /// The first key group.
+    pub start: u32,
+    /// The key group after the last.
+    pub end: u32,
+    /// About how many values, entries and timers it holds.
+    pub entries: u64,
+    /// The files.
+    pub files: Vec<FileRef>,
+}
+
+/// A file, and where its bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRef {
+    /// Its name among the files of its directory.
+    pub name: String,
+    /// What stands for the same bytes in later checkpoints of the same task; `None` for files that are made anew each
+    /// time. Opaque here.
+    pub identity: Option<String>,
+    /// Its bytes; a full segment without entries.
+    pub content: SegmentRef,
 }
 
 /// What a task needs that is not keyed state.
@@ -115,6 +142,8 @@ pub struct TaskState {
     pub watermark: Option<i64>,
     /// A source's position, a sink's token; null for others. Opaque here.
     pub position: Value,
+    /// An operator's task states, if it has any. Opaque here.
+    pub state: Option<SegmentRef>,
 }
 
 /// A segment of a key group's state, and where its bytes are.
@@ -186,12 +215,33 @@ impl OperatorState {
         let chain = |(&group, chain)| std::iter::repeat(group).zip(chain);
         self.groups.iter().flat_map(chain)
     }
+
+    /// Whether it has keyed state.
+    pub fn has_keyed_state(&self) -> bool {
+        !self.groups.is_empty() || !self.tables.is_empty()
+    }
+
+    /// Everything that it references: chains, then files, then task states.
+    fn segments(&self) -> impl Iterator<Item = &SegmentRef> {
+        let files = self.tables.iter().flat_map(|tables| &tables.files);
+        let states = self.tasks.iter().filter_map(|task| task.state.as_ref());
+        let chains = self.groups.values().flatten();
+        chains.chain(files.map(|file| &file.content)).chain(states)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn segments_mut(&mut self) -> impl Iterator<Item = &mut SegmentRef> {
+        let files = self.tables.iter_mut().flat_map(|tables| &mut tables.files);
+        let states = self.tasks.iter_mut().filter_map(|task| task.state.as_mut());
+        let chains = self.groups.values_mut().flatten();
+        chains.chain(files.map(|file| &mut file.content)).chain(states)
+    }
 }
 
 impl Manifest {
-    /// Every segment that it references, by operator, group and place in the chain.
+    /// Everything that it references: by operator, chains, then files, then task states.
     pub fn segments(&self) -> impl Iterator<Item = &SegmentRef> {
-        self.operators.iter().flat_map(|operator| operator.groups.values().flatten())
+        self.operators.iter().flat_map(OperatorState::segments)
     }
 
     /// Every pack that it references, each once.

@@ -15,7 +15,7 @@ mod tests;
 use bytes::Bytes;
 
 use crate::digest::Digest;
-use crate::manifest::{Location, Manifest, PackRange, PackRef};
+use crate::manifest::{Location, Manifest, OperatorState, PackRange, PackRef};
 
 /// The most bytes of a pack, 32 MiB.
 pub const PACK_BYTES_MAX: u64 = 32 << 20;
@@ -184,9 +184,9 @@ impl Manifest {
         }
         let mut writer = PackWriter::new(PackSettings { inline_bytes_max: 0, ..settings });
         let mut packs = Vec::new();
-        let groups = self.operators.iter_mut().flat_map(|operator| operator.groups.values_mut());
+        let segments = self.operators.iter_mut().flat_map(OperatorState::segments_mut);
         let mut inline = Vec::new();
-        for segment in groups.flatten() {
+        for segment in segments {
             if let Location::Inline(bytes) = &segment.location {
                 packs.extend(writer.append(bytes));
                 inline.push(&mut segment.location);

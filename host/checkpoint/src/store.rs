@@ -12,6 +12,7 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::io::Read as _;
 use std::path::Path as Directory;
 use std::sync::Arc;
 
@@ -27,8 +28,10 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::fence::Lease;
-use crate::manifest::{Epoch, FormatError, Manifest, PackRef, ProtocolError, SegmentRef};
-use crate::pack::{Pack, PackSettings, PackWriter};
+use crate::manifest::{
+    Epoch, FormatError, Location, Manifest, PackRange, PackRef, ProtocolError, SegmentRef,
+};
+use crate::pack::{PACK_BYTES_MAX, Pack, PackSettings, PackWriter};
 use crate::paths;
 
 /// How many packs one call writes at the same time.
@@ -64,6 +67,27 @@ pub struct NewSegment {
     pub entries: u64,
     /// The encoded changes.
     pub bytes: Vec<u8>,
+}
+
+/// Files up to this length go into the manifest.
+const FILE_INLINE_BYTES_MAX: u64 = 1 << 10;
+
+/// What [`CheckpointStore::write_file`] has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenFile {
+    /// Where the file's bytes are.
+    pub content: SegmentRef,
+    /// Packs written.
+    pub packs: u64,
+    /// Bytes of these packs.
+    pub pack_bytes: u64,
+}
+
+impl Default for WrittenFile {
+    fn default() -> Self {
+        let location = Location::Inline(Bytes::new());
+        Self { content: SegmentRef { full: true, entries: 0, location }, packs: 0, pack_bytes: 0 }
+    }
 }
 
 /// What [`CheckpointStore::write_segments`] has written.
@@ -170,6 +194,43 @@ impl CheckpointStore {
             })
             .collect();
         Ok(written)
+    }
+
+    /// Writes a file of the local file system as packs of its own, or takes it inline if it is short. It must not
+    /// change meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Directory`] if the file cannot be read; failures of the store.
+    pub async fn write_file(
+        &self,
+        file: &Directory,
+        settings: PackSettings,
+    ) -> Result<WrittenFile, Error> {
+        let error = |source| Error::Directory { directory: file.to_path_buf(), source };
+        let mut reader = std::fs::File::open(file).map_err(error)?;
+        let bound = settings.pack_bytes_max.clamp(1, PACK_BYTES_MAX);
+        // Less than a pack, so that what was read is known to be the whole file.
+        let inline_bytes_max = FILE_INLINE_BYTES_MAX.min(bound - 1);
+        let mut written = WrittenFile::default();
+        let mut ranges = Vec::new();
+        loop {
+            let mut part = Vec::new();
+            let read = (&mut reader).take(bound).read_to_end(&mut part).map_err(error)?;
+            if ranges.is_empty() && read as u64 <= inline_bytes_max {
+                written.content.location = Location::Inline(part.into());
+                return Ok(written);
+            }
+            if read == 0 {
+                written.content.location = Location::Packed(ranges);
+                return Ok(written);
+            }
+            let pack = Pack::new(part);
+            self.put_pack(&pack).await?;
+            written.packs += 1;
+            written.pack_bytes += pack.reference().length;
+            let length = pack.reference().length;
+            ranges.push(PackRange { pack: pack.reference(), offset: 0, length });
+        }
     }
 
     /// Applies [`Manifest::spill_inline`] and writes the packs. Returns their number and bytes.

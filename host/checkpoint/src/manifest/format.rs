@@ -1,7 +1,7 @@
 //! The file format of manifests: a first line with version and digest, then JSON.
 //!
 //! ```text
-//! statehouse-manifest 1 <BLAKE3 of everything after this line, 64 hexadecimal digits>\n
+//! statehouse-manifest 2 <BLAKE3 of everything after this line, 64 hexadecimal digits>\n
 //! {"job":"flights","epoch":12,...}\n
 //! ```
 //!
@@ -14,6 +14,11 @@
 //! [full, entries, pack, offset, length]                        in a pack
 //! [full, entries, pack, offset, length, pack, offset, ...]     larger than a pack
 //! ```
+//!
+//! An operator whose tasks keep state in files has `tables`: for each range of key groups its
+//! `start` and `end` (not included), about how many `entries` it holds, and its `files`, each with
+//! a `name`, perhaps an `identity`, and its `content` as a segment. A task with task states has
+//! them as the segment `state`. Version 1 had neither; it is still read.
 //!
 //! One manifest has exactly one encoding. Fields that this version does not know are refused, as
 //! they might be part of the state: an addition is a new version.
@@ -29,13 +34,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
-    Epoch, Generation, Location, Manifest, OperatorState, PackRange, PackRef, SegmentRef,
-    Statistics, TaskState,
+    Epoch, FileRef, Generation, Location, Manifest, OperatorState, PackRange, PackRef, SegmentRef,
+    Statistics, TablesRef, TaskState,
 };
 use crate::digest::Digest;
 
 /// The format that this release writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const MAGIC: &str = "statehouse-manifest";
 
@@ -158,6 +163,26 @@ struct OperatorForm {
     parallelism: u32,
     tasks: Vec<TaskForm>,
     groups: BTreeMap<u16, Vec<SegmentForm>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tables: Vec<TablesForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TablesForm {
+    start: u32,
+    end: u32,
+    entries: u64,
+    files: Vec<FileForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileForm {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<String>,
+    content: SegmentForm,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -166,6 +191,8 @@ struct TaskForm {
     task: u32,
     watermark: Option<i64>,
     position: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<SegmentForm>,
 }
 
 struct SegmentForm {
@@ -285,19 +312,29 @@ impl PackTable {
         };
         OperatorForm {
             groups: operator.groups.iter().map(chain).collect(),
+            tables: operator.tables.iter().map(|tables| self.tables(tables)).collect(),
+            tasks: operator.tasks.iter().map(|task| self.task(task)).collect(),
             id: operator.id.clone(),
             component: operator.component,
             description: operator.description.clone(),
             parallelism: operator.parallelism,
-            tasks: operator.tasks.iter().map(TaskForm::from).collect(),
         }
     }
-}
 
-impl From<&TaskState> for TaskForm {
-    fn from(state: &TaskState) -> Self {
-        let &TaskState { task, watermark, ref position } = state;
-        Self { task, watermark, position: position.clone() }
+    fn tables(&mut self, tables: &TablesRef) -> TablesForm {
+        let &TablesRef { start, end, entries, ref files } = tables;
+        let file = |FileRef { name, identity, content }: &FileRef| FileForm {
+            name: name.clone(),
+            identity: identity.clone(),
+            content: self.segment(content),
+        };
+        TablesForm { start, end, entries, files: files.iter().map(file).collect() }
+    }
+
+    fn task(&mut self, state: &TaskState) -> TaskForm {
+        let &TaskState { task, watermark, ref position, ref state } = state;
+        let state = state.as_ref().map(|state| self.segment(state));
+        TaskForm { task, watermark, position: position.clone(), state }
     }
 }
 
@@ -351,14 +388,25 @@ fn operator_state(form: OperatorForm, packs: &[PackRef]) -> Result<OperatorState
         let chain = chain.into_iter().map(|segment| segment_ref(segment, packs));
         groups.insert(group, chain.collect::<Result<_, _>>()?);
     }
-    let task = |TaskForm { task, watermark, position }| TaskState { task, watermark, position };
+    let task = |TaskForm { task, watermark, position, state }| {
+        let state = state.map(|state| segment_ref(state, packs)).transpose()?;
+        Ok(TaskState { task, watermark, position, state })
+    };
+    let file = |FileForm { name, identity, content }| {
+        Ok(FileRef { name, identity, content: segment_ref(content, packs)? })
+    };
+    let tables = |TablesForm { start, end, entries, files }| {
+        let files = files.into_iter().map(file).collect::<Result<_, FormatError>>()?;
+        Ok(TablesRef { start, end, entries, files })
+    };
     Ok(OperatorState {
         id: form.id,
         component: form.component,
         description: form.description,
         parallelism: form.parallelism,
-        tasks: form.tasks.into_iter().map(task).collect(),
+        tasks: form.tasks.into_iter().map(task).collect::<Result<_, FormatError>>()?,
         groups,
+        tables: form.tables.into_iter().map(tables).collect::<Result<_, FormatError>>()?,
     })
 }
 

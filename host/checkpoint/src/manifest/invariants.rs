@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Epoch, Generation, KEY_GROUPS_MAX, Location, Manifest, OperatorState, PackRange};
-use super::{PackRef, SegmentRef};
+use super::{PackRef, SegmentRef, TablesRef};
 use crate::digest::Digest;
 use crate::pack::PACK_BYTES_MAX;
 
@@ -118,6 +118,28 @@ pub enum ProtocolError {
         /// The other.
         second: u64,
     },
+    /// Tables whose range is empty, beyond the job's key groups, or overlaps other state.
+    #[error("tables of key groups {start}..{end}: {reason}")]
+    Tables {
+        /// The first key group.
+        start: u32,
+        /// The key group after the last.
+        end: u32,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A file that cannot be one of a directory.
+    #[error("tables of key groups {start}..{end} cannot have a file `{name}`: {reason}")]
+    FileName {
+        /// The first key group.
+        start: u32,
+        /// The key group after the last.
+        end: u32,
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A pack that is larger than any may be.
     #[error("pack {pack} of {length} bytes is larger than {PACK_BYTES_MAX}")]
     PackTooLarge {
@@ -185,7 +207,57 @@ fn check_operator(
             source: Box::new(ProtocolError::Group { group, source: Box::new(source) }),
         })?;
     }
+    let of_operator = |source| ProtocolError::Operator { id: id.clone(), source: Box::new(source) };
+    check_tables(operator, key_groups).map_err(of_operator)?;
+    let files = operator.tables.iter().flat_map(|tables| &tables.files).map(|file| &file.content);
+    let states = operator.tasks.iter().filter_map(|task| task.state.as_ref());
+    for segment in files.chain(states) {
+        check_location(&segment.location, packs).map_err(of_operator)?;
+    }
     Ok(())
+}
+
+/// Ranges follow one another without overlap, and no group has its state twice.
+fn check_tables(operator: &OperatorState, key_groups: u32) -> Result<(), ProtocolError> {
+    let mut free = 0;
+    for &TablesRef { start, end, ref files, .. } in &operator.tables {
+        let wrong = |reason| Err(ProtocolError::Tables { start, end, reason });
+        if start >= end || end > key_groups {
+            return wrong("the job has no such range of key groups");
+        }
+        if start < free {
+            return wrong("the range overlaps the one before it, or comes out of order");
+        }
+        if operator.groups.keys().any(|&group| (start..end).contains(&u32::from(group))) {
+            return wrong("a key group in the range has a chain of segments too");
+        }
+        free = end;
+        let mut names = BTreeSet::new();
+        for file in files {
+            let name = file.name.as_str();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            let reason = if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+                "it is no plain file name"
+            } else if !names.insert(name) {
+                "it has two of that name"
+            } else {
+                continue;
+            };
+            return Err(ProtocolError::FileName { start, end, name: name.to_owned(), reason });
+        }
+    }
+    Ok(())
+}
+
+fn check_location(
+    location: &Location,
+    packs: &mut BTreeMap<Digest, u64>,
+) -> Result<(), ProtocolError> {
+    let Location::Packed(ranges) = location else { return Ok(()) };
+    if ranges.is_empty() {
+        return Err(ProtocolError::EmptyRange);
+    }
+    ranges.iter().try_for_each(|range| check_range(range, packs))
 }
 
 fn check_chain(
@@ -202,14 +274,7 @@ fn check_chain(
         return Err(ProtocolError::FullAfterBase { place: place + 1 });
     }
     for segment in chain {
-        if let Location::Packed(ranges) = &segment.location {
-            if ranges.is_empty() {
-                return Err(ProtocolError::EmptyRange);
-            }
-            for range in ranges {
-                check_range(range, packs)?;
-            }
-        }
+        check_location(&segment.location, packs)?;
     }
     Ok(())
 }

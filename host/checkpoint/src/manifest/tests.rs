@@ -5,8 +5,10 @@ use serde_json::json;
 
 use super::*;
 
-/// The file of [`sample`] in format 1. It must be readable for ever.
+/// A file in format 1. It must be readable for ever.
 const GOLDEN_V1: &[u8] = include_bytes!("../../tests/golden/manifest-v1.json");
+/// The file of [`sample`] in format 2. It must be readable for ever.
+const GOLDEN_V2: &[u8] = include_bytes!("../../tests/golden/manifest-v2.json");
 
 fn pack(text: &str, length: u64) -> PackRef {
     PackRef { digest: Digest::of(text.as_bytes()), length }
@@ -22,32 +24,65 @@ fn inline(full: bool, entries: u64, bytes: &'static [u8]) -> SegmentRef {
     SegmentRef { full, entries, location: Location::Inline(Bytes::from_static(bytes)) }
 }
 
+fn task(task: u32, watermark: Option<i64>, position: Value) -> TaskState {
+    TaskState { task, watermark, position, state: None }
+}
+
 /// A manifest in which everything occurs that can.
 pub(crate) fn sample() -> Manifest {
+    let mut manifest = sample_v1();
+    let file = |name: &str, identity: Option<&str>, content| FileRef {
+        name: name.to_owned(),
+        identity: identity.map(str::to_owned),
+        content,
+    };
+    let files = vec![
+        file("000012.sst", Some("db-1/12"), packed(true, 0, &[(pack("table", 70_000), 0, 70_000)])),
+        file("CURRENT", None, inline(true, 0, b"MANIFEST-000004\n")),
+    ];
+    manifest.operators.push(OperatorState {
+        id: "joins".to_owned(),
+        component: None,
+        description: Value::Null,
+        parallelism: 1,
+        tasks: vec![TaskState {
+            state: Some(inline(true, 0, b"list")),
+            ..task(0, None, Value::Null)
+        }],
+        groups: BTreeMap::from([(64, vec![inline(true, 1, b"group")])]),
+        tables: vec![
+            TablesRef { start: 0, end: 64, entries: 12, files },
+            TablesRef { start: 65, end: 128, entries: 0, files: Vec::new() },
+        ],
+    });
+    manifest
+}
+
+/// A manifest in which everything occurs that format 1 had.
+fn sample_v1() -> Manifest {
     let (base, large) = (pack("base", 1000), pack("large", PACK_BYTES));
     let source = OperatorState {
         id: "flights".to_owned(),
         component: None,
         description: Value::Null,
         parallelism: 2,
-        tasks: vec![
-            TaskState { task: 0, watermark: Some(-5), position: json!({"file": 3, "row": 17}) },
-            TaskState { task: 1, watermark: None, position: Value::Null },
-        ],
+        tasks: vec![task(0, Some(-5), json!({"file": 3, "row": 17})), task(1, None, Value::Null)],
         groups: BTreeMap::new(),
+        tables: Vec::new(),
     };
     let counts = OperatorState {
         id: "counts".to_owned(),
         component: Some(Digest::of(b"component")),
         description: json!({"states": [{"kind": "value", "name": "count"}], "version": "1.0"}),
         parallelism: 1,
-        tasks: vec![TaskState { task: 0, watermark: Some(i64::MAX), position: json!(0.1) }],
+        tasks: vec![task(0, Some(i64::MAX), json!(0.1))],
         groups: BTreeMap::from([
             (0, vec![packed(true, 10, &[(base, 0, 400)]), inline(false, 1, b"increment")]),
             (7, vec![packed(true, 10, &[(base, 400, 600)])]),
             (9, vec![packed(true, u64::MAX, &[(large, 0, PACK_BYTES), (base, 0, 1)])]),
             (127, vec![inline(true, 0, b""), inline(false, 2, &[0, 255, 254])]),
         ]),
+        tables: Vec::new(),
     };
     Manifest {
         job: "delays".to_owned(),
@@ -77,20 +112,54 @@ fn json_of(manifest: &Manifest) -> String {
 }
 
 #[test]
-fn v1_manifest_is_parsed_and_written_again_to_the_same_bytes() {
+fn v1_manifest_is_read_and_becomes_one_of_this_format() {
     let manifest = Manifest::decode(GOLDEN_V1).unwrap();
-    assert_eq!(manifest, sample());
+    assert_eq!(manifest, sample_v1());
+    assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
+}
+
+#[test]
+fn v2_manifest_is_parsed_and_written_again_to_the_same_bytes() {
     assert_eq!(
-        String::from_utf8_lossy(&manifest.encode().unwrap()),
-        String::from_utf8_lossy(GOLDEN_V1)
+        String::from_utf8_lossy(&sample().encode().unwrap()),
+        String::from_utf8_lossy(GOLDEN_V2)
+    );
+    assert_eq!(Manifest::decode(GOLDEN_V2).unwrap(), sample());
+}
+
+#[test]
+fn tables_have_ranges_of_their_own_and_plain_file_names() {
+    let broken = |change: &dyn Fn(&mut OperatorState)| {
+        let mut manifest = sample();
+        change(&mut manifest.operators[2]);
+        let Err(ProtocolError::Operator { source, .. }) = manifest.check() else {
+            panic!("a rule of an operator is broken")
+        };
+        source.to_string()
+    };
+    assert!(broken(&|joins| joins.tables[1].start = 63).contains("overlaps"));
+    assert!(broken(&|joins| joins.tables[1].start = 64).contains("chain of segments too"));
+    assert!(broken(&|joins| joins.tables[1].end = 129).contains("no such range"));
+    assert!(broken(&|joins| joins.tables[1].end = 65).contains("no such range"));
+    assert!(broken(&|joins| joins.tables.swap(0, 1)).contains("out of order"));
+    for name in ["", "..", "a/b", "a\\b", ".hidden"] {
+        let renamed = broken(&|joins| joins.tables[0].files[1].name = name.to_owned());
+        assert!(renamed.contains("no plain file name"), "{renamed}");
+    }
+    let twice = broken(&|joins| joins.tables[0].files[1].name = "000012.sst".to_owned());
+    assert!(twice.contains("two of that name"), "{twice}");
+    let empty = Location::Packed(Vec::new());
+    assert!(
+        broken(&|joins| joins.tables[0].files[0].content.location = empty.clone())
+            .contains("empty range")
     );
 }
 
 #[test]
 fn every_flipped_bit_is_found() {
-    for place in 0..GOLDEN_V1.len() {
+    for place in 0..GOLDEN_V2.len() {
         for bit in 0..8 {
-            let mut file = GOLDEN_V1.to_vec();
+            let mut file = GOLDEN_V2.to_vec();
             file[place] ^= 1 << bit;
             assert!(Manifest::decode(&file).is_err(), "byte {place}, bit {bit}");
         }
@@ -99,16 +168,16 @@ fn every_flipped_bit_is_found() {
 
 #[test]
 fn every_truncation_and_every_addition_is_found() {
-    for length in 0..GOLDEN_V1.len() {
-        assert!(Manifest::decode(&GOLDEN_V1[..length]).is_err(), "length {length}");
+    for length in 0..GOLDEN_V2.len() {
+        assert!(Manifest::decode(&GOLDEN_V2[..length]).is_err(), "length {length}");
     }
-    assert!(Manifest::decode(&[GOLDEN_V1, b"\n"].concat()).is_err());
+    assert!(Manifest::decode(&[GOLDEN_V2, b"\n"].concat()).is_err());
 }
 
 #[test]
 fn newer_version_is_told_from_damage() {
-    let error = Manifest::decode(&file(2, "{}")).unwrap_err();
-    assert_eq!(error, FormatError::Newer { version: 2 });
+    let error = Manifest::decode(&file(3, "{}")).unwrap_err();
+    assert_eq!(error, FormatError::Newer { version: 3 });
     // A newer first line may be longer.
     let longer = b"statehouse-manifest 7 zstd something-else\n...";
     assert_eq!(Manifest::decode(longer).unwrap_err(), FormatError::Newer { version: 7 });
@@ -241,9 +310,9 @@ fn groups_without_a_new_segment_keep_their_chain() {
 #[test]
 fn sizes_are_sums_over_segments() {
     let manifest = sample();
-    assert_eq!(manifest.packs().len(), 2);
-    assert_eq!(manifest.inline_bytes(), 9 + 3);
-    assert_eq!(manifest.state_bytes(), 400 + 9 + 600 + PACK_BYTES + 1 + 3);
+    assert_eq!(manifest.packs().len(), 3);
+    assert_eq!(manifest.inline_bytes(), 9 + 3 + 16 + 5 + 4);
+    assert_eq!(manifest.state_bytes(), 400 + 9 + 600 + PACK_BYTES + 1 + 3 + 70_000 + 16 + 5 + 4);
 }
 
 proptest! {

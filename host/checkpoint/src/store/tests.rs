@@ -53,8 +53,14 @@ pub(crate) async fn checkpoint(
             component: None,
             description: json!({}),
             parallelism: 1,
-            tasks: vec![TaskState { task: 0, watermark: None, position: json!(epoch.0) }],
+            tasks: vec![TaskState {
+                task: 0,
+                watermark: None,
+                position: json!(epoch.0),
+                state: None,
+            }],
             groups: extend_groups(previous, segments).unwrap(),
+            tables: Vec::new(),
         }],
         statistics: Statistics::default(),
     };
@@ -361,4 +367,24 @@ fn steady_state_costs_one_pack_and_one_manifest() {
         assert_eq!(faults.objects().await.unwrap().len(), 1);
         assert_eq!(faults.calls(), 1);
     });
+}
+
+#[test]
+fn a_file_becomes_packs_of_its_own_and_a_short_one_stays_in_the_manifest() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("table");
+    let settings = PackSettings { pack_bytes_max: 1000, ..PackSettings::default() };
+    let store = CheckpointStore::in_memory();
+    for length in [0, 999, 1000, 1024, 2000, 2500] {
+        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        std::fs::write(&file, &bytes).unwrap();
+        let written = block_on(store.write_file(&file, settings)).unwrap();
+        let inline = matches!(written.content.location, Location::Inline(_));
+        assert_eq!(inline, length < 1000, "{length} bytes");
+        assert_eq!(written.pack_bytes, if inline { 0 } else { length as u64 });
+        let mut reader = store.read_segments([&written.content]);
+        assert_eq!(block_on(reader.next()).unwrap().unwrap(), bytes, "{length} bytes");
+    }
+    let missing = block_on(store.write_file(&directory.path().join("none"), settings)).unwrap_err();
+    assert!(missing.to_string().contains("none"), "{missing}");
 }
