@@ -50,6 +50,8 @@ pub(crate) enum Control {
 pub(crate) struct TaskSnapshot {
     /// The keyed state, if the task has any.
     pub(crate) state: Option<Snapshot>,
+    /// The task states, encoded, if the operator declares any.
+    pub(crate) task_states: Option<Vec<u8>>,
     /// The source's position, or the sink's prepared tokens.
     pub(crate) position: Option<Value>,
     /// The watermark that the task generates, if it does.

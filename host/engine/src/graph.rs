@@ -106,6 +106,8 @@ pub(crate) enum Exchange {
     Keyed,
     /// Batch by batch to all in turn.
     Rebalance,
+    /// Every batch to all.
+    Broadcast,
 }
 
 /// One connection between an output and an input.

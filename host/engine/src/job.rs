@@ -3,6 +3,7 @@
 //! [`assemble`] builds everything and runs nothing. [`crate::threads`] runs it on threads; a simulation steps the
 //! tasks and the driver itself, in an order of its own.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_utils::sync::Parker;
@@ -27,9 +28,23 @@ use crate::task::{Frame, Gate, Outlets, Reports, Task};
 mod builder;
 mod wiring;
 
+/// What a state backend is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct BackendRequest<'a> {
+    /// The operator's id in the job.
+    pub node: &'a str,
+    /// The task's number.
+    pub task: u32,
+    /// What the operator declares.
+    pub description: &'a Description,
+    /// The job's key groups.
+    pub key_groups: KeyGroups,
+    /// Those that the task owns.
+    pub range: KeyGroupRange,
+}
+
 /// Makes the state backend of one task of an operator.
-pub type BackendFactory =
-    dyn Fn(&Description, KeyGroups, KeyGroupRange) -> BackendResult + Send + Sync;
+pub type BackendFactory = dyn Fn(BackendRequest<'_>) -> BackendResult + Send + Sync;
 
 /// A backend, or why it cannot serve what is declared.
 pub type BackendResult = Result<Box<dyn Backend>, statehouse_state::Error>;
@@ -48,6 +63,9 @@ pub struct JobPlan {
     pub clock: Arc<dyn Clock>,
     /// The state backend.
     pub backend: Arc<BackendFactory>,
+    /// A local folder for files on their way from a checkpoint into a backend. `None`: checkpoints with files cannot
+    /// be restored.
+    pub scratch: Option<PathBuf>,
     /// Where the operators' randomness comes from.
     pub seed: u64,
 }
@@ -70,7 +88,7 @@ pub struct Assembled {
 /// # Errors
 /// If anything cannot be opened or restored. Nothing has run then, and nothing is lost.
 pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
-    let JobPlan { graph, settings, checkpoints, restore, clock, backend, seed } = plan;
+    let JobPlan { graph, settings, checkpoints, restore, clock, backend, scratch, seed } = plan;
     if let Some(restore) = &restore {
         restore.check(&graph)?;
     }
@@ -83,7 +101,8 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
     let driver_parker = Parker::new();
     let mut tasks = Vec::with_capacity(graph.tasks());
     let mut entries = Vec::with_capacity(graph.tasks());
-    let mut builder = Builder::new(&graph, restore.as_ref(), &*backend, seed)?;
+    let mut builder =
+        Builder::new(&graph, restore.as_ref(), &*backend, scratch.as_deref(), seed)?;
     let driver_unparker = driver_parker.unparker().clone();
     let mut wiring = Wiring::new(&graph, &builder.watermarks(), driver_unparker);
     for (node_index, node) in graph.nodes.iter().enumerate() {

@@ -34,7 +34,7 @@ pub use driver::{Driver, Turn};
 pub use error::JobError;
 pub use graph::{DEAD_LETTERS, Graph, GraphError, Node, NodeKind, OperatorFactory};
 pub use handle::{JobHandle, TaskEntry, TaskKind};
-pub use job::{Assembled, BackendFactory, JobPlan, assemble};
+pub use job::{Assembled, BackendFactory, BackendRequest, JobPlan, assemble};
 pub use metrics::TaskMetrics;
 pub use publish::{CheckpointRecord, Checkpoints};
 pub use recovery::{RecoveryError, RestorePoint};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use statehouse_checkpoint::{
-    CheckpointStore, Digest, Epoch, Error, Lease, Manifest, NewSegment, OperatorState,
-    PackSettings, SegmentRef, Statistics, TaskState, extend_groups,
+    CheckpointStore, Digest, Epoch, Error, FileRef, Lease, Location, Manifest, NewSegment,
+    OperatorState, PackSettings, SegmentRef, Statistics, TablesRef, TaskState, extend_groups,
 };
-use statehouse_state::KeyGroups;
+use statehouse_state::{KeyGroups, Segment, Tables};
 
 use crate::element::TaskSnapshot;
 use crate::graph::{Graph, NodeKind};
@@ -31,6 +31,14 @@ struct NodeEntry {
     component: Option<Digest>,
     description: Value,
     parallelism: u32,
+}
+
+/// What the tasks of a node contributed, as it was written.
+#[derive(Debug, Default)]
+struct Written {
+    tasks: Vec<TaskState>,
+    segments: Vec<(u16, SegmentRef)>,
+    tables: Vec<TablesRef>,
 }
 
 /// One checkpoint that was published.
@@ -105,31 +113,25 @@ impl Publisher {
         clock: &dyn crate::Clock,
     ) -> Result<CheckpointRecord, Error> {
         let mut statistics = Statistics::default();
-        let mut tasks: Vec<Vec<TaskState>> = self.nodes.iter().map(|_| Vec::new()).collect();
-        let mut written: Vec<Vec<(u16, SegmentRef)>> =
-            self.nodes.iter().map(|_| Vec::new()).collect();
+        let mut written: Vec<Written> = self.nodes.iter().map(|_| Written::default()).collect();
         for ((node, task), snapshot) in snapshots {
-            let TaskSnapshot { state, position, watermark } = snapshot;
+            let TaskSnapshot { state, task_states, position, watermark } = snapshot;
             if let Some(state) = state {
-                let segments = state.segments.into_iter().map(|segment| NewSegment {
-                    group: segment.group.0,
-                    full: segment.full,
-                    entries: segment.entries,
-                    bytes: segment.bytes,
-                });
-                let done = self
-                    .checkpoints
-                    .store
-                    .write_segments(segments.collect(), self.settings)
-                    .await?;
-                statistics.packs += done.packs;
-                statistics.pack_bytes += done.pack_bytes;
-                written[node].extend(done.segments);
+                let segments = self.write_segments(state.segments, &mut statistics).await?;
+                written[node].segments.extend(segments);
+                if let Some(tables) = &state.tables {
+                    let tables = self.write_tables(node, tables, &mut statistics).await?;
+                    written[node].tables.push(tables);
+                }
             }
-            let position = position.unwrap_or(Value::Null);
-            tasks[node].push(TaskState { task, watermark, position });
+            let inline = |bytes: Vec<u8>| {
+                let location = Location::Inline(bytes.into());
+                SegmentRef { full: true, entries: 0, location }
+            };
+            let (position, state) = (position.unwrap_or(Value::Null), task_states.map(inline));
+            written[node].tasks.push(TaskState { task, watermark, position, state });
         }
-        let mut manifest = self.manifest(epoch, tasks, written)?;
+        let mut manifest = self.manifest(epoch, written)?;
         let (packs, bytes) =
             self.checkpoints.store.spill_inline(&mut manifest, self.settings).await?;
         statistics.packs += packs;
@@ -150,24 +152,80 @@ impl Publisher {
         Ok(record)
     }
 
-    fn manifest(
+    async fn write_segments(
         &self,
-        epoch: u64,
-        tasks: Vec<Vec<TaskState>>,
-        written: Vec<Vec<(u16, SegmentRef)>>,
-    ) -> Result<Manifest, Error> {
+        segments: Vec<Segment>,
+        statistics: &mut Statistics,
+    ) -> Result<Vec<(u16, SegmentRef)>, Error> {
+        let segments = segments.into_iter().map(|segment| NewSegment {
+            group: segment.group.0,
+            full: segment.full,
+            entries: segment.entries,
+            bytes: segment.bytes,
+        });
+        let store = &self.checkpoints.store;
+        let done = store.write_segments(segments.collect(), self.settings).await?;
+        statistics.packs += done.packs;
+        statistics.pack_bytes += done.pack_bytes;
+        Ok(done.segments)
+    }
+
+    /// Writes the files of tables, those excepted that the checkpoint before has already.
+    async fn write_tables(
+        &self,
+        node: usize,
+        tables: &Tables,
+        statistics: &mut Statistics,
+    ) -> Result<TablesRef, Error> {
+        let before: BTreeMap<&str, &SegmentRef> = self
+            .previous(node)
+            .iter()
+            .flat_map(|operator| &operator.tables)
+            .flat_map(|tables| &tables.files)
+            .filter_map(|file| Some((file.identity.as_deref()?, &file.content)))
+            .collect();
+        let mut files = Vec::with_capacity(tables.files.len());
+        for file in &tables.files {
+            let known = file.identity.as_deref().and_then(|identity| before.get(identity));
+            // Content that was spilled or inlined counts as any other: it is the same bytes.
+            let content = match known.filter(|content| content.size_bytes() == file.length) {
+                Some(&content) => content.clone(),
+                None => {
+                    let path = tables.directory().join(&file.name);
+                    let done = self.checkpoints.store.write_file(&path, self.settings).await?;
+                    statistics.packs += done.packs;
+                    statistics.pack_bytes += done.pack_bytes;
+                    done.content
+                }
+            };
+            let (name, identity) = (file.name.clone(), file.identity.clone());
+            files.push(FileRef { name, identity, content });
+        }
+        let (range, entries) = (tables.range, tables.entries);
+        Ok(TablesRef { start: range.start, end: range.end, entries, files })
+    }
+
+    /// What the checkpoint before says of a node.
+    fn previous(&self, node: usize) -> Option<&OperatorState> {
+        let operators = &self.previous.as_ref()?.operators;
+        operators.iter().find(|operator| operator.id == self.nodes[node].id)
+    }
+
+    fn manifest(&self, epoch: u64, written: Vec<Written>) -> Result<Manifest, Error> {
         let epoch = Epoch(epoch);
         let nothing = BTreeMap::new();
         let mut operators = Vec::with_capacity(self.nodes.len());
-        for ((node, tasks), written) in self.nodes.iter().zip(tasks).zip(written) {
-            let previous = self
-                .previous
-                .iter()
-                .flat_map(|manifest| &manifest.operators)
-                .find(|operator| operator.id == node.id)
-                .map_or(&nothing, |operator| &operator.groups);
-            let groups = extend_groups(previous, written)
+        for (index, (node, written)) in self.nodes.iter().zip(written).enumerate() {
+            let Written { tasks, segments, mut tables } = written;
+            let previous = self.previous(index).map_or(&nothing, |operator| &operator.groups);
+            let mut groups = extend_groups(previous, segments)
                 .map_err(|source| Error::Protocol { epoch, source })?;
+            let in_tables =
+                |group: u32| tables.iter().any(|tables| (tables.start..tables.end).contains(&group));
+            // What was in chains before the backend changed is in the tables now.
+            groups.retain(|&group, _| !in_tables(u32::from(group)));
+            tables.retain(|tables| tables.start < tables.end);
+            tables.sort_by_key(|tables| tables.start);
             operators.push(OperatorState {
                 id: node.id.clone(),
                 component: node.component,
@@ -175,6 +233,7 @@ impl Publisher {
                 parallelism: node.parallelism,
                 tasks,
                 groups,
+                tables,
             });
         }
         Ok(Manifest {

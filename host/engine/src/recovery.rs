@@ -1,6 +1,10 @@
 //! Recovery: from a manifest back to running state. The way of a checkpoint, run backwards.
 
-use statehouse_checkpoint::{CheckpointStore, Manifest, OperatorState, SegmentRef};
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use statehouse_checkpoint::{CheckpointStore, Manifest, OperatorState, SegmentRef, TablesRef};
 use statehouse_operator::Description;
 use statehouse_state::{Backend, KeyGroup, KeyGroupRange};
 
@@ -35,6 +39,22 @@ pub enum RecoveryError {
     UnclaimedSource { epoch: u64, source_id: String },
     #[error("operator `{operator}` cannot take its state of checkpoint {epoch}: {reason}")]
     Incompatible { epoch: u64, operator: String, reason: String },
+    #[error(
+        "checkpoint {epoch} holds files of operator `{operator}`, and there is no local folder to put them in: set \
+         `directory` of `[state]`"
+    )]
+    NoFolder { epoch: u64, operator: String },
+    #[error(
+        "files of operator `{operator}` in checkpoint {epoch} cannot be written to {folder}: {source}; make room there, \
+         or set `directory` of `[state]`"
+    )]
+    Folder {
+        epoch: u64,
+        operator: String,
+        folder: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("checkpoint {epoch} cannot be read: {reason}")]
     Unreadable { epoch: u64, reason: String },
     #[error("state of operator `{operator}` in checkpoint {epoch}: {source}")]
@@ -83,7 +103,7 @@ impl RestorePoint {
         if manifest.key_hash != KEY_HASH {
             return Err(RecoveryError::KeyHash { epoch, theirs: manifest.key_hash.clone() });
         }
-        for operator in manifest.operators.iter().filter(|operator| !operator.groups.is_empty()) {
+        for operator in manifest.operators.iter().filter(|operator| has_state(operator)) {
             let node = graph.nodes.iter().find(|node| node.id == operator.id);
             let Some(NodeKind::Operator { factory, .. }) = node.map(|node| &node.kind) else {
                 let operator = operator.id.clone();
@@ -120,7 +140,8 @@ impl RestorePoint {
         Ok(())
     }
 
-    /// Fills a backend with an operator's state in a range of key groups.
+    /// Fills a backend with an operator's state in a range of key groups. `scratch` is where files of tables are put
+    /// on their way; what this call puts there, it removes.
     ///
     /// # Errors
     /// If the state cannot be read, or not by this backend.
@@ -129,8 +150,29 @@ impl RestorePoint {
         operator: &OperatorState,
         range: KeyGroupRange,
         backend: &mut dyn Backend,
+        scratch: Option<&Path>,
     ) -> Result<(), RecoveryError> {
         let epoch = self.epoch();
+        let overlapping =
+            |tables: &&TablesRef| tables.start < range.end && range.start < tables.end;
+        let mut by_tables = false;
+        for tables in operator.tables.iter().filter(overlapping) {
+            let id = || operator.id.clone();
+            let scratch = scratch.ok_or_else(|| RecoveryError::NoFolder { epoch, operator: id() })?;
+            let folder = scratch.join(format!("restore-{}-{}", tables.start, range.start));
+            let restored = match self.fetch(operator, tables, &folder).await {
+                Ok(()) => backend.restore_tables(&folder).map_err(|source| RecoveryError::State {
+                    epoch,
+                    operator: id(),
+                    source,
+                }),
+                Err(error) => Err(error),
+            };
+            // What cannot be removed now is removed with the folder around it.
+            let _ = fs::remove_dir_all(&folder);
+            restored?;
+            by_tables = true;
+        }
         let wanted: Vec<(KeyGroup, &SegmentRef)> = operator
             .groups
             .iter()
@@ -149,11 +191,45 @@ impl RestorePoint {
                 RecoveryError::State { epoch, operator: operator.id.clone(), source }
             })?;
         }
-        if !self.same_store {
+        if !self.same_store || by_tables {
+            // There is no chain that increments could go on from.
             backend.abandon_snapshot();
         }
         Ok(())
     }
+
+    /// Puts the files of tables into a folder, which is made.
+    async fn fetch(
+        &self,
+        operator: &OperatorState,
+        tables: &TablesRef,
+        folder: &Path,
+    ) -> Result<(), RecoveryError> {
+        let epoch = self.epoch();
+        let failed = |source| RecoveryError::Folder {
+            epoch,
+            operator: operator.id.clone(),
+            folder: folder.display().to_string(),
+            source,
+        };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let mut reader = self.store.read_segments(tables.files.iter().map(|file| &file.content));
+        for file in &tables.files {
+            let bytes = reader
+                .next()
+                .await
+                .map_err(|error| RecoveryError::Unreadable { epoch, reason: error.chain() })?;
+            let bytes = bytes.expect("the reader yields as many files as it was given");
+            let mut target = fs::File::create_new(folder.join(&file.name)).map_err(failed)?;
+            target.write_all(&bytes).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether anything would be lost without the operator.
+fn has_state(operator: &OperatorState) -> bool {
+    operator.has_keyed_state() || operator.tasks.iter().any(|task| task.state.is_some())
 }
 
 /// Whether the operator as it is now can take the state of the operator as it was.

@@ -81,7 +81,7 @@ pub(super) fn check(key_groups: KeyGroups, nodes: &[Node]) -> Result<Vec<Edge>, 
                         _ => factory.check(&offered).map_err(refused)?,
                     }
                     first.get_or_insert(offered);
-                    let exchange = exchange(&nodes[from], node, false);
+                    let exchange = exchange(&nodes[from], node, None);
                     edges.push(Edge { from, output, to, input: 0, exchange });
                 }
                 if first.is_none() {
@@ -118,7 +118,7 @@ fn connect_operator(
         for reference in feeding {
             let (from, output, offered) = resolve(nodes, by_id, node, reference)?;
             check_types(node, port, reference, &offered)?;
-            let exchange = exchange(&nodes[from], node, port.key.is_some());
+            let exchange = exchange(&nodes[from], node, Some(port));
             edges.push(Edge { from, output, to, input: input as u32, exchange });
         }
     }
@@ -228,9 +228,11 @@ fn check_types(node: &Node, port: &Port, input: &str, offered: &Port) -> Result<
     }
 }
 
-fn exchange(from: &Node, to: &Node, keyed: bool) -> Exchange {
-    if keyed {
+fn exchange(from: &Node, to: &Node, port: Option<&Port>) -> Exchange {
+    if port.is_some_and(|port| port.key.is_some()) {
         Exchange::Keyed
+    } else if port.is_some_and(|port| port.broadcast) {
+        Exchange::Broadcast
     } else if from.parallelism == to.parallelism {
         Exchange::Forward
     } else {

@@ -1,13 +1,14 @@
 //! What the tasks of a job do: sources, operators over their state, sinks, each as the checkpoint left it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use futures::executor::block_on;
 use serde_json::Value;
-use statehouse_operator::{Description, Invoker, Port};
+use statehouse_operator::{Invoker, Port};
 use statehouse_state::Backend;
 
-use super::BackendFactory;
+use super::{BackendFactory, BackendRequest};
 use crate::connector::{ConnectorError, SinkFactory};
 use crate::element::TaskIndex;
 use crate::error::JobError;
@@ -34,6 +35,7 @@ impl<'a> Builder<'a> {
         graph: &'a Graph,
         restore: Option<&'a RestorePoint>,
         backends: &BackendFactory,
+        scratch: Option<&Path>,
         seed: u64,
     ) -> Result<Self, JobError> {
         let mut filled = Filled::new();
@@ -44,7 +46,14 @@ impl<'a> Builder<'a> {
                 continue;
             }
             for task in 0..node.parallelism {
-                let backend = fill(graph, restore, backends, node, task, description)?;
+                let request = BackendRequest {
+                    node: &node.id,
+                    task,
+                    description,
+                    key_groups: graph.key_groups,
+                    range: graph.key_groups.range_of_task(task, node.parallelism),
+                };
+                let backend = fill(restore, backends, scratch, request)?;
                 filled.insert((index, task), backend);
             }
         }
@@ -124,7 +133,9 @@ impl<'a> Builder<'a> {
         let feeding = self.graph.edges.iter().filter(|edge| edge.to == node);
         let lowest = feeding.filter_map(|edge| match edge.exchange {
             Exchange::Forward => sent[edge.from].get(task as usize).copied(),
-            Exchange::Keyed | Exchange::Rebalance => sent[edge.from].iter().copied().min(),
+            Exchange::Keyed | Exchange::Rebalance | Exchange::Broadcast => {
+                sent[edge.from].iter().copied().min()
+            }
         });
         lowest.min().unwrap_or(i64::MIN)
     }
@@ -151,20 +162,18 @@ impl<'a> Builder<'a> {
 
 /// The state of one task, filled from the checkpoint.
 fn fill(
-    graph: &Graph,
     restore: Option<&RestorePoint>,
     backends: &BackendFactory,
-    node: &Node,
-    task: u32,
-    description: &Description,
+    scratch: Option<&Path>,
+    request: BackendRequest<'_>,
 ) -> Result<Box<dyn Backend>, JobError> {
-    let range = graph.key_groups.range_of_task(task, node.parallelism);
-    let mut backend = backends(description, graph.key_groups, range)
-        .map_err(|error| JobError::Operator { node: node.id.clone(), reason: error.to_string() })?;
+    let BackendRequest { node, range, .. } = request;
+    let mut backend = backends(request)
+        .map_err(|error| JobError::Operator { node: node.to_owned(), reason: error.to_string() })?;
     if let Some(restore) = restore
-        && let Some(before) = restore.operator(&node.id)
+        && let Some(before) = restore.operator(node)
     {
-        block_on(restore.fill(before, range, &mut *backend))?;
+        block_on(restore.fill(before, range, &mut *backend, scratch))?;
     }
     Ok(backend)
 }

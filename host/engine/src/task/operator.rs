@@ -14,6 +14,14 @@ use crate::watermark::Generator;
 /// How many entries of a running snapshot are written between two invocations.
 const SNAPSHOT_ENTRIES_PER_STEP: usize = 4096;
 
+/// What was fixed at the barrier of the snapshot that is being written.
+#[derive(Debug)]
+struct Running {
+    barrier: Barrier,
+    watermark: Option<i64>,
+    task_states: Option<Vec<u8>>,
+}
+
 /// An operator and what goes with it.
 #[derive(Debug)]
 pub(crate) struct OperatorBody {
@@ -22,8 +30,8 @@ pub(crate) struct OperatorBody {
     watermarks: Option<Generator>,
     /// The watermark whose timers are firing; it is passed on when all have fired.
     firing: Option<i64>,
-    /// The snapshot that is being written, and the watermark that goes with it.
-    snapshot: Option<(Barrier, Option<i64>)>,
+    /// The snapshot that is being written, and what goes with it.
+    snapshot: Option<Running>,
     /// The epoch of the newest snapshot: the next increment builds on it, if its checkpoint exists.
     snapshot_epoch: Option<u64>,
     /// The stream has ended with the barrier that was seen last.
@@ -160,6 +168,7 @@ impl OperatorBody {
                 i64::MAX => Some(i64::MAX),
                 _ => watermarks.current(),
             });
+        let task_states = self.invoker.task_states().map(|states| states.snapshot());
         match self.invoker.backend() {
             Some(backend) => {
                 if self.snapshot_epoch.replace(barrier.epoch) != barrier.completed {
@@ -167,10 +176,10 @@ impl OperatorBody {
                     backend.abandon_snapshot();
                 }
                 backend.start_snapshot(barrier.epoch, false).map_err(TaskError::new)?;
-                self.snapshot = Some((barrier, watermark));
+                self.snapshot = Some(Running { barrier, watermark, task_states });
             }
             None => {
-                let snapshot = TaskSnapshot { state: None, position: None, watermark };
+                let snapshot = TaskSnapshot { state: None, task_states, position: None, watermark };
                 frame.acknowledge(barrier.epoch, snapshot);
             }
         }
@@ -179,13 +188,17 @@ impl OperatorBody {
 
     /// Writes a piece of the running snapshot. Whether something was done.
     pub(crate) fn advance_snapshot(&mut self, frame: &mut Frame) -> Result<bool, TaskError> {
-        let Some((barrier, watermark)) = self.snapshot else { return Ok(false) };
+        if self.snapshot.is_none() {
+            return Ok(false);
+        }
         let backend = self.invoker.backend().expect("only a backend has a snapshot running");
         let finished =
             backend.advance_snapshot(SNAPSHOT_ENTRIES_PER_STEP).map_err(TaskError::new)?;
-        if let Some(state) = finished {
-            self.snapshot = None;
-            let snapshot = TaskSnapshot { state: Some(state), position: None, watermark };
+        if let Some(state) = finished
+            && let Some(Running { barrier, watermark, task_states }) = self.snapshot.take()
+        {
+            let state = Some(state);
+            let snapshot = TaskSnapshot { state, task_states, position: None, watermark };
             frame.acknowledge(barrier.epoch, snapshot);
         }
         Ok(true)

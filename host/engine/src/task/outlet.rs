@@ -103,6 +103,12 @@ impl Outlets {
                 way.turn = (way.turn + 1) % way.senders.len();
                 self.waiting.push_back((outlet, way.turn, Element::Batch(batch)));
             }
+            Exchange::Broadcast => {
+                for to in 1..way.senders.len() {
+                    self.waiting.push_back((outlet, to, Element::Batch(batch.clone())));
+                }
+                self.waiting.push_back((outlet, 0, Element::Batch(batch)));
+            }
             Exchange::Keyed => {
                 batch.hash_keys();
                 if way.senders.len() == 1 {

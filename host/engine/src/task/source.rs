@@ -52,6 +52,7 @@ impl SourceBody {
             pass_barrier(frame, barrier);
             let snapshot = TaskSnapshot {
                 state: None,
+                task_states: None,
                 position: Some(self.source.position()),
                 watermark: match self.exhausted {
                     true => Some(i64::MAX),
