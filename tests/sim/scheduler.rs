@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use statehouse_checkpoint::testing::FaultStore;
 use statehouse_engine::{
-    Assembled, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, ManualClock, Node, NodeKind,
+    Assembled, BackendRequest, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, ManualClock, Node, NodeKind,
     RestorePoint, Step, Turn, assemble,
 };
 use statehouse_operator::ErrorPolicy;
@@ -139,10 +139,11 @@ impl Scenario {
             inline_threshold: self.random.random_range(0..3000),
             ..CheckpointSettings::default()
         };
-        let backend = Arc::new(|description: &statehouse_operator::Description, groups, range| {
+        let backend = Arc::new(|request: BackendRequest<'_>| {
+            let BackendRequest { description, key_groups, range, .. } = request;
             let layout = description.state_key().expect("the tally is keyed").layout;
             let (states, timers) = (&description.states, &description.timers);
-            let heap = HeapBackend::new(layout, states, timers, groups, range)?;
+            let heap = HeapBackend::new(layout, states, timers, key_groups, range)?;
             Ok(Box::new(heap) as Box<dyn statehouse_state::Backend>)
         });
         let plan = JobPlan {
@@ -152,6 +153,7 @@ impl Scenario {
             restore,
             clock: Arc::new(self.clock.clone()),
             backend,
+            scratch: None,
             seed: 7,
         };
         assemble(plan).map_err(|error| error.to_string())

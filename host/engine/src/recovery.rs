@@ -6,7 +6,7 @@ use std::path::Path;
 
 use statehouse_checkpoint::{CheckpointStore, Manifest, OperatorState, SegmentRef, TablesRef};
 use statehouse_operator::Description;
-use statehouse_state::{Backend, KeyGroup, KeyGroupRange};
+use statehouse_state::{Backend, KeyGroup, KeyGroupRange, TaskStateDeclaration};
 
 use crate::graph::{Graph, NodeKind};
 use crate::publish::KEY_HASH;
@@ -157,15 +157,15 @@ impl RestorePoint {
             |tables: &&TablesRef| tables.start < range.end && range.start < tables.end;
         let mut by_tables = false;
         for tables in operator.tables.iter().filter(overlapping) {
-            let id = || operator.id.clone();
-            let scratch = scratch.ok_or_else(|| RecoveryError::NoFolder { epoch, operator: id() })?;
+            let scratch = scratch.ok_or_else(|| {
+                let operator = operator.id.clone();
+                RecoveryError::NoFolder { epoch, operator }
+            })?;
             let folder = scratch.join(format!("restore-{}-{}", tables.start, range.start));
             let restored = match self.fetch(operator, tables, &folder).await {
-                Ok(()) => backend.restore_tables(&folder).map_err(|source| RecoveryError::State {
-                    epoch,
-                    operator: id(),
-                    source,
-                }),
+                Ok(()) => backend
+                    .restore_tables(&folder)
+                    .map_err(|source| self.state_error(operator, source)),
                 Err(error) => Err(error),
             };
             // What cannot be removed now is removed with the folder around it.
@@ -187,15 +187,47 @@ impl RestorePoint {
                 .await
                 .map_err(|error| RecoveryError::Unreadable { epoch, reason: error.chain() })?;
             let bytes = bytes.expect("the reader yields as many segments as it was given");
-            backend.restore(group, segment.full, &bytes).map_err(|source| {
-                RecoveryError::State { epoch, operator: operator.id.clone(), source }
-            })?;
+            backend
+                .restore(group, segment.full, &bytes)
+                .map_err(|source| self.state_error(operator, source))?;
         }
         if !self.same_store || by_tables {
             // There is no chain that increments could go on from.
             backend.abandon_snapshot();
         }
         Ok(())
+    }
+
+    /// The task states of all tasks of an operator, in the order of the tasks.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) async fn task_states(
+        &self,
+        operator: &OperatorState,
+    ) -> Result<Vec<bytes::Bytes>, RecoveryError> {
+        let epoch = self.epoch();
+        let states: Vec<_> =
+            operator.tasks.iter().filter_map(|task| task.state.as_ref()).collect();
+        let mut reader = self.store.read_segments(states);
+        let mut read = Vec::new();
+        while let Some(bytes) = reader
+            .next()
+            .await
+            .map_err(|error| RecoveryError::Unreadable { epoch, reason: error.chain() })?
+        {
+            read.push(bytes);
+        }
+        Ok(read)
+    }
+
+    /// An error about the state of an operator.
+    pub(crate) fn state_error(
+        &self,
+        operator: &OperatorState,
+        source: statehouse_state::Error,
+    ) -> RecoveryError {
+        RecoveryError::State { epoch: self.epoch(), operator: operator.id.clone(), source }
     }
 
     /// Puts the files of tables into a folder, which is made.
@@ -255,6 +287,12 @@ fn check_description(before: &OperatorState, now: &Description) -> Result<(), St
                 state.kind, state.value, state.codec, now.kind, now.value, now.codec
             ));
         }
+        if now.map_key != state.map_key || now.merge != state.merge {
+            return Err(format!(
+                "state `{name}` had map keys {:?} and the merge {:?}, and has {:?} and {:?} now",
+                state.map_key, state.merge, now.map_key, now.merge
+            ));
+        }
         if now.schema_version != state.schema_version {
             return Err(format!(
                 "state `{name}` has schema version {} there and {} now, and values are not migrated yet",
@@ -262,11 +300,34 @@ fn check_description(before: &OperatorState, now: &Description) -> Result<(), St
             ));
         }
     }
+    check_task_states(&before, now)?;
     for timer in &before.timers {
         let name = &timer.name;
         let now = now.timers.iter().find(|now| &now.name == name);
         if now.is_none_or(|now| now.domain != timer.domain) {
             return Err(format!("it no longer declares the timer `{name}` on the same clock"));
+        }
+    }
+    Ok(())
+}
+
+fn check_task_states(before: &Description, now: &Description) -> Result<(), String> {
+    for state in &before.task_states {
+        let name = &state.name;
+        let Some(now) = now.task_states.iter().find(|now| &now.name == name) else {
+            return Err(format!(
+                "it no longer declares the task state `{name}`; declare it as before, or start by `--fresh`"
+            ));
+        };
+        let shape = |state: &TaskStateDeclaration| {
+            (state.kind, state.value, state.codec.clone(), state.map_key, state.schema_version)
+        };
+        if shape(now) != shape(state) {
+            return Err(format!(
+                "the task state `{name}` was {:?} of {:?} and is {:?} of {:?} now, or its map keys or schema version \
+                 changed",
+                state.kind, state.value, now.kind, now.value
+            ));
         }
     }
     Ok(())

@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 pub use error::JobFileError;
 pub use overrides::Override;
 pub use tables::{
-    CheckpointTable, DeadLettersTable, JobTable, OperatorFields, SinkFields, SourceFields,
+    BackendKind, CheckpointTable, DeadLettersTable, JobTable, OperatorFields, SinkFields,
+    SourceFields, StateTable,
 };
 pub use values::{ByteSize, Millis, Text, Wires};
 
@@ -53,6 +54,8 @@ pub struct JobFile {
     pub job: JobTable,
     /// `[checkpoint]`. Without it nothing of the job is durable.
     pub checkpoint: Option<CheckpointTable>,
+    /// `[state]`.
+    pub state: StateTable,
     /// `[dead-letters]`.
     pub dead_letters: Option<DeadLettersTable>,
     /// Every `[[source]]`.
@@ -83,6 +86,7 @@ impl JobFile {
         overrides.iter().try_for_each(|change| change.apply(&mut document))?;
         let job = document.single(Section::Job)?.ok_or_else(|| document.no_job_table())?;
         let checkpoint = document.single(Section::Checkpoint)?;
+        let state = document.single(Section::State)?.unwrap_or_default();
         let dead_letters = document.single(Section::DeadLetters)?;
         let mut sources = Vec::new();
         for (place, table) in document.nodes(Section::Source)? {
@@ -101,7 +105,7 @@ impl JobFile {
             sinks.push(SinkTable { node, settings });
         }
         let path = path.to_owned();
-        let file = Self { path, job, checkpoint, dead_letters, sources, operators, sinks };
+        let file = Self { path, job, checkpoint, state, dead_letters, sources, operators, sinks };
         file.check_ids(&document)?;
         Ok(file)
     }
@@ -117,6 +121,11 @@ impl JobFile {
     /// Where checkpoints go, if anywhere.
     pub fn checkpoint_directory(&self) -> Option<PathBuf> {
         self.checkpoint.as_ref().map(|table| self.directory().join(&table.dir))
+    }
+
+    /// Where files of state lie while the job runs.
+    pub fn state_directory(&self) -> PathBuf {
+        self.directory().join(&self.state.directory).join(&self.job.name)
     }
 
     fn check_ids(&self, document: &Document<'_>) -> Result<(), JobFileError> {

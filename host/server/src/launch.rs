@@ -4,6 +4,7 @@
 //! newest checkpoint that is damaged. Going back to an older checkpoint loses what came after it, so that is never
 //! done by itself: the user says `--from`.
 
+mod backends;
 mod choose;
 #[cfg(test)]
 mod tests;
@@ -15,13 +16,14 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use statehouse_checkpoint::{DirectoryLock, Epoch};
 use statehouse_engine::{
-    Assembled, BackendFactory, Checkpoints, Clock, Graph, JobError, JobPlan, RecoveryError,
+    Assembled, Checkpoints, Clock, Graph, JobError, JobPlan, RecoveryError,
     SystemClock, assemble,
 };
-use statehouse_state::{HeapBackend, KeyLayout};
 
 use crate::job_file::JobFile;
+use backends::Backends;
 
+pub use backends::{StateFolder, heap_backends, rocks_backends};
 pub use choose::{checkpoint_directory, newest_listed, open_to_look};
 
 /// Where a run starts.
@@ -68,6 +70,21 @@ pub enum LaunchError {
     NoDirectory { epoch: Epoch },
     #[error("`--from {}`: {reason}", given.display())]
     BadSource { given: PathBuf, reason: String },
+    #[error(
+        "the folder of local state `{}` cannot be emptied: {source}; make it writable, or set `directory` of `[state]`",
+        directory.display()
+    )]
+    StateFolder {
+        directory: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(
+        "the folder of local state `{}` is in use by another process{}; stop it first, or set `directory` of `[state]`",
+        directory.display(),
+        pid.map(|pid| format!(" ({pid})")).unwrap_or_default()
+    )]
+    StateFolderTaken { directory: PathBuf, pid: Option<u32> },
     #[error(transparent)]
     Job(JobError),
 }
@@ -83,6 +100,8 @@ pub struct Launched {
     pub resumed_from: Option<ResumedFrom>,
     /// Kept for as long as the job runs.
     pub lock: Option<DirectoryLock>,
+    /// Kept until the job is gone: it holds the files that its backends have open.
+    pub state_folder: Option<StateFolder>,
 }
 
 /// The checkpoint that a run resumes from.
@@ -121,6 +140,7 @@ pub fn launch(file: &JobFile, graph: Graph, from: &StartFrom) -> Result<Launched
         epoch: point.manifest.epoch.0,
         directory: directory.clone(),
     });
+    let backends = Backends::of_job(file)?;
     let plan = JobPlan {
         graph,
         settings: file.checkpoint.as_ref().map(|table| table.settings()).unwrap_or_default(),
@@ -128,19 +148,11 @@ pub fn launch(file: &JobFile, graph: Graph, from: &StartFrom) -> Result<Launched
         restore: chosen.map(|(_, point)| point),
         seed: clock.now().cast_unsigned(),
         clock: Arc::clone(&clock),
-        backend: heap_backends(),
+        backend: backends.factory,
+        scratch: Some(backends.scratch),
     };
     let job = assemble(plan).map_err(|error| explain(error, resumed_from.as_ref()))?;
-    Ok(Launched { job, clock, resumed_from, lock })
-}
-
-/// State in memory.
-pub fn heap_backends() -> Arc<BackendFactory> {
-    Arc::new(|description, groups, range| {
-        let key = description.state_key().map_or(KeyLayout::Bytes, |key| key.layout);
-        let (states, timers) = (&description.states, &description.timers);
-        Ok(Box::new(HeapBackend::new(key, states, timers, groups, range)?))
-    })
+    Ok(Launched { job, clock, resumed_from, lock, state_folder: backends.folder })
 }
 
 /// Damage that was found while restoring is told with the way out.

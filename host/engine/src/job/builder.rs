@@ -6,7 +6,7 @@ use std::path::Path;
 use futures::executor::block_on;
 use serde_json::Value;
 use statehouse_operator::{Invoker, Port};
-use statehouse_state::Backend;
+use statehouse_state::{Backend, TaskStates};
 
 use super::{BackendFactory, BackendRequest};
 use crate::connector::{ConnectorError, SinkFactory};
@@ -17,14 +17,18 @@ use crate::recovery::RestorePoint;
 use crate::task::{Body, Gate, OperatorBody, SinkBody, SourceBody};
 use crate::watermark::Generator;
 
-/// State that was restored, by node and task.
-type Filled = BTreeMap<(usize, u32), Box<dyn Backend>>;
+/// The state of one task of an operator, as far as it declares any.
+#[derive(Default)]
+struct Filled {
+    backend: Option<Box<dyn Backend>>,
+    task_states: Option<TaskStates>,
+}
 
 /// Makes what tasks do.
 pub(super) struct Builder<'a> {
     graph: &'a Graph,
     restore: Option<&'a RestorePoint>,
-    filled: Filled,
+    filled: BTreeMap<(usize, u32), Filled>,
     seed: u64,
 }
 
@@ -38,13 +42,10 @@ impl<'a> Builder<'a> {
         scratch: Option<&Path>,
         seed: u64,
     ) -> Result<Self, JobError> {
-        let mut filled = Filled::new();
+        let mut filled = BTreeMap::new();
         for (index, node) in graph.nodes.iter().enumerate() {
             let NodeKind::Operator { factory, .. } = &node.kind else { continue };
             let description = factory.description();
-            if description.states.is_empty() && description.timers.is_empty() {
-                continue;
-            }
             for task in 0..node.parallelism {
                 let request = BackendRequest {
                     node: &node.id,
@@ -53,8 +54,14 @@ impl<'a> Builder<'a> {
                     key_groups: graph.key_groups,
                     range: graph.key_groups.range_of_task(task, node.parallelism),
                 };
-                let backend = fill(restore, backends, scratch, request)?;
-                filled.insert((index, task), backend);
+                let mut state = Filled::default();
+                if !description.states.is_empty() || !description.timers.is_empty() {
+                    state.backend = Some(fill(restore, backends, scratch, request)?);
+                }
+                if !description.task_states.is_empty() {
+                    state.task_states = Some(task_states(restore, node, request)?);
+                }
+                filled.insert((index, task), state);
             }
         }
         recover_sinks(graph, restore)?;
@@ -88,8 +95,9 @@ impl<'a> Builder<'a> {
                 let operator = factory
                     .open(task)
                     .map_err(|reason| JobError::Operator { node: node.id.clone(), reason })?;
-                let backend = self.filled.remove(&(node_index, task));
-                let invoker = Invoker::new(operator, backend, node.on_error);
+                let state = self.filled.remove(&(node_index, task)).unwrap_or_default();
+                let Filled { backend, task_states } = state;
+                let invoker = Invoker::new(operator, backend, task_states, node.on_error);
                 let same_store = self.restore.filter(|restore| restore.same_store);
                 Ok(Body::Operator(Box::new(OperatorBody::new(
                     gate,
@@ -176,6 +184,20 @@ fn fill(
         block_on(restore.fill(before, range, &mut *backend, scratch))?;
     }
     Ok(backend)
+}
+
+/// The task states of one task, from those of all tasks at the checkpoint.
+fn task_states(
+    restore: Option<&RestorePoint>,
+    node: &Node,
+    request: BackendRequest<'_>,
+) -> Result<TaskStates, JobError> {
+    let declarations = &request.description.task_states;
+    let before = restore.and_then(|restore| Some((restore, restore.operator(&node.id)?)));
+    let Some((restore, before)) = before else { return Ok(TaskStates::new(declarations)) };
+    let bytes = block_on(restore.task_states(before))?;
+    TaskStates::restore(declarations, &bytes, request.task, node.parallelism)
+        .map_err(|source| restore.state_error(before, source).into())
 }
 
 /// Asks all sinks before any of them changes anything.

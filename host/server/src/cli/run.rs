@@ -76,7 +76,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             "note: the job file has no `[checkpoint]` table: nothing is durable, and the next run starts from nothing",
         );
     }
-    let Launched { job, clock, resumed_from, lock } = launch(&file, graph, &from)?;
+    let Launched { job, clock, resumed_from, lock, state_folder } = launch(&file, graph, &from)?;
     if let Some(from) = &resumed_from {
         print::remark(format_args!(
             "resuming from checkpoint {} in `{}`",
@@ -99,7 +99,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let progress = Progress::start(&bars, handle.clone(), Arc::clone(&clock));
     let ended = threads::run(job, &clock);
     progress.finish();
-    drop(lock);
+    drop((lock, state_folder));
     if let Err(error) = ended {
         let newest = handle.checkpoints().last().map(|newest| newest.epoch);
         if let Some(epoch) = newest.or(resumed_from.map(|from| from.epoch)) {

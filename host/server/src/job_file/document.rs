@@ -13,13 +13,14 @@ use toml::{Spanned, Table, Value};
 use super::error::JobFileError;
 
 /// Fields that name a file or a folder. Empty ones would mean the folder of the job file, which nobody means by that.
-const FILE_FIELDS: [&str; 3] = ["path", "dir", "component"];
+const FILE_FIELDS: [&str; 4] = ["path", "dir", "directory", "component"];
 
 /// The tables of a job file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Section {
     Job,
     Checkpoint,
+    State,
     DeadLetters,
     Source,
     Operator,
@@ -27,13 +28,21 @@ pub(super) enum Section {
 }
 
 impl Section {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Job, Self::Checkpoint, Self::DeadLetters, Self::Source, Self::Operator, Self::Sink];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Job,
+        Self::Checkpoint,
+        Self::State,
+        Self::DeadLetters,
+        Self::Source,
+        Self::Operator,
+        Self::Sink,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Job => "job",
             Self::Checkpoint => "checkpoint",
+            Self::State => "state",
             Self::DeadLetters => "dead-letters",
             Self::Source => "source",
             Self::Operator => "operator",
@@ -104,7 +113,7 @@ impl<'a> Document<'a> {
             };
             match Section::named(name) {
                 None => {
-                    let known = "`[job]`, `[checkpoint]`, `[dead-letters]`, `[[source]]`, `[[operator]]`, `[[sink]]`";
+                    let known = "`[job]`, `[checkpoint]`, `[state]`, `[dead-letters]`, `[[source]]`, `[[operator]]`, `[[sink]]`";
                     return Err(wrong(format!("unknown table; a job file has {known}")));
                 }
                 Some(section) if section.is_list() && !is_list_of_tables(value) => {

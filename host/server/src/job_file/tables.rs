@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error};
 use statehouse_engine::CheckpointSettings;
 use statehouse_operator::ErrorPolicy;
 use statehouse_state::KeyGroups;
+use statehouse_state::rocks::RocksOptions;
 
 use super::values::{ByteSize, Millis, Text, Wires};
 
@@ -62,6 +63,45 @@ impl CheckpointTable {
             inline_threshold: self.inline_threshold.map_or(default.inline_threshold, |size| size.0),
         }
     }
+}
+
+/// `[state]`: what keeps keyed state while the job runs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StateTable {
+    /// `heap` (memory) or `rocksdb` (files, with caches in front). Default `heap`. A job may change it from one run to
+    /// the next.
+    #[serde(default)]
+    pub backend: BackendKind,
+    /// Where files of state lie while the job runs, in a folder with the job's name. They are no part of what is
+    /// durable: each start begins with what the checkpoint holds. Default `state`.
+    #[serde(default = "state_directory")]
+    pub directory: PathBuf,
+    /// Settings of RocksDB.
+    #[serde(default)]
+    pub rocksdb: RocksOptions,
+}
+
+/// What keeps keyed state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackendKind {
+    /// Tables in memory.
+    #[default]
+    Heap,
+    /// RocksDB.
+    Rocksdb,
+}
+
+impl Default for StateTable {
+    fn default() -> Self {
+        let (backend, rocksdb) = (BackendKind::Heap, RocksOptions::default());
+        Self { backend, directory: state_directory(), rocksdb }
+    }
+}
+
+fn state_directory() -> PathBuf {
+    PathBuf::from("state")
 }
 
 /// `[dead-letters]`: where records go that a node with `on-error = "dead-letter"` cannot take.

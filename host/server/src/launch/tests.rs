@@ -54,9 +54,9 @@ impl Folder {
 
     /// Runs the job to its end; says where it resumed.
     fn run(&self, from: &StartFrom) -> Option<u64> {
-        let Launched { job, clock, resumed_from, lock } = self.launch(from).unwrap();
+        let Launched { job, clock, resumed_from, lock, state_folder } = self.launch(from).unwrap();
         threads::run(job, &clock).unwrap();
-        drop(lock);
+        drop((lock, state_folder));
         resumed_from.map(|from| from.epoch)
     }
 

@@ -1,0 +1,106 @@
+//! The state backends of a job, and the local folder that their files lie in.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use statehouse_checkpoint::DirectoryLock;
+use statehouse_engine::{BackendFactory, BackendRequest};
+use statehouse_state::rocks::{RocksBackend, RocksResources};
+use statehouse_state::{HeapBackend, KeyLayout};
+
+use super::LaunchError;
+use crate::job_file::{BackendKind, JobFile};
+
+/// What makes the backends of a job.
+pub(super) struct Backends {
+    pub(super) factory: Arc<BackendFactory>,
+    /// Where files of a checkpoint are put on their way into a backend.
+    pub(super) scratch: PathBuf,
+    /// Where backends keep their files, if they have any.
+    pub(super) folder: Option<StateFolder>,
+}
+
+impl Backends {
+    /// Those that the job file asks for.
+    pub(super) fn of_job(file: &JobFile) -> Result<Self, LaunchError> {
+        let directory = file.state_directory();
+        let scratch = directory.join("restore");
+        let (factory, folder) = match file.state.backend {
+            BackendKind::Heap => (heap_backends(), None),
+            BackendKind::Rocksdb => {
+                let folder = StateFolder::claim(&directory)?;
+                let resources = RocksResources::new(file.state.rocksdb.clone());
+                (rocks_backends(resources, &directory), Some(folder))
+            }
+        };
+        Ok(Self { factory, scratch, folder })
+    }
+}
+
+/// State in memory.
+pub fn heap_backends() -> Arc<BackendFactory> {
+    Arc::new(|request| {
+        let BackendRequest { description, key_groups, range, .. } = request;
+        let (key, states, timers) =
+            (key_layout(&request), &description.states, &description.timers);
+        Ok(Box::new(HeapBackend::new(key, states, timers, key_groups, range)?))
+    })
+}
+
+/// State in RocksDB: for each task a folder in this one, which must be empty.
+pub fn rocks_backends(resources: RocksResources, directory: &Path) -> Arc<BackendFactory> {
+    let directory = directory.to_owned();
+    Arc::new(move |request| {
+        let BackendRequest { node, task, description, key_groups, range } = request;
+        let (key, states, timers) =
+            (key_layout(&request), &description.states, &description.timers);
+        let own = directory.join(format!("{node}-{task}"));
+        let resources = resources.clone();
+        Ok(Box::new(RocksBackend::new(own, resources, key, states, timers, key_groups, range)?))
+    })
+}
+
+fn key_layout(request: &BackendRequest<'_>) -> KeyLayout {
+    request.description.state_key().map_or(KeyLayout::Bytes, |key| key.layout)
+}
+
+/// The local folder of a running job's state. Nothing in it outlives the job.
+#[derive(Debug)]
+pub struct StateFolder {
+    lock: DirectoryLock,
+}
+
+impl StateFolder {
+    /// Makes this process the folder's owner, and removes what an owner that was killed has left there.
+    fn claim(directory: &Path) -> Result<Self, LaunchError> {
+        let lock = DirectoryLock::acquire(directory).map_err(|error| match error {
+            statehouse_checkpoint::Error::Locked { directory, pid } => {
+                LaunchError::StateFolderTaken { directory, pid }
+            }
+            other => other.into(),
+        })?;
+        empty(directory).map_err(|source| LaunchError::StateFolder {
+            directory: directory.to_owned(),
+            source,
+        })?;
+        Ok(Self { lock })
+    }
+}
+
+impl Drop for StateFolder {
+    fn drop(&mut self) {
+        // What stays behind is removed by the next run.
+        let _ = empty(self.lock.directory());
+    }
+}
+
+/// Removes the folders in a directory, which are those of tasks. Files, the lock among them, stay.
+fn empty(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
+}
