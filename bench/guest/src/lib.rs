@@ -3,6 +3,7 @@
 //! | operator | what a batch costs |
 //! |---|---|
 //! | `sum` | a running sum a key, as a user of the SDK writes it |
+//! | `sum-bytes` | the same, with the sum in front of a value of `value-bytes` bytes |
 //! | `columns` | columns in, nothing else |
 //! | `echo` | columns in, columns out |
 //! | `window` | columns in, one window of numbers loaded and stored |
@@ -38,7 +39,38 @@ impl Sum {
     }
 }
 
-const OPERATORS: &[Exported] = &[Exported::of::<Sum>()];
+/// A running sum at the beginning of a value that is as long as values of real jobs are.
+struct SumBytes {
+    length: usize,
+    state: ValueState<Vec<u8>>,
+    sums: KeyedOutput<u64, i64>,
+}
+
+impl Operator for SumBytes {
+    const NAME: &str = "sum-bytes";
+
+    fn new(setup: &mut Setup<Self>) -> Self {
+        setup.keyed_input("numbers", Self::on_number);
+        let length = setup.config_or("value-bytes", 200);
+        SumBytes { length, state: setup.value("sum"), sums: setup.keyed_output("sums") }
+    }
+}
+
+impl SumBytes {
+    fn on_number(&mut self, number: Record<u64, i64>) -> Result<()> {
+        let mut sum = number.value;
+        self.state.update(|value| {
+            value.resize(self.length.max(8), 0x5a);
+            if let Some(first) = value.first_chunk_mut() {
+                sum = i64::from_le_bytes(*first).wrapping_add(number.value);
+                *first = sum.to_le_bytes();
+            }
+        });
+        self.sums.emit(&number.key, &sum)
+    }
+}
+
+const OPERATORS: &[Exported] = &[Exported::of::<Sum>(), Exported::of::<SumBytes>()];
 
 struct Component;
 

@@ -29,7 +29,12 @@ pub fn mode() -> Option<&'static str> {
 pub fn describe(name: &str) -> Description {
     let key = || Some(KeyDescription { layout: KeyType::U64, codec: Codec::Raw, schema: None });
     let number = || ValueDescription { layout: ValueType::S64, codec: Codec::Raw, schema: None };
-    let port = |name: &str| Port { name: name.to_owned(), key: key(), value: number() };
+    let port = |name: &str| Port {
+        name: name.to_owned(),
+        key: key(),
+        value: number(),
+        broadcast: false,
+    };
     let sum = State {
         name: "sum".to_owned(),
         kind: StateKind::Value,
@@ -46,6 +51,7 @@ pub fn describe(name: &str) -> Description {
         outputs: vec![port("sums")],
         states: vec![sum],
         timers: vec![],
+        task_states: vec![],
         metrics: vec![],
     }
 }

@@ -4,7 +4,7 @@ use statehouse_operator::{
     Call, Codec, Description, Failure, KeyType, Operator, Port, Rows, TimerRows, ValueType,
 };
 use statehouse_state::{
-    Column, KeyLayout, StateDeclaration, StateId, StateKind, ValueLayout, Window,
+    BytesColumn, Column, KeyLayout, StateDeclaration, StateId, StateKind, ValueLayout, Window,
 };
 
 /// What an operator does with a batch of keyed numbers.
@@ -12,6 +12,8 @@ use statehouse_state::{
 pub enum Work {
     /// A running sum a key, emitted for every record.
     Sum,
+    /// The same, with the sum in front of a value of that many bytes.
+    SumBytes(usize),
     /// Reads the columns.
     Columns,
     /// Emits what came in.
@@ -23,13 +25,14 @@ pub enum Work {
 }
 
 impl Work {
-    /// All of them.
+    /// Those that the boundary is measured by.
     pub const ALL: [Self; 5] = [Self::Columns, Self::Echo, Self::Window, Self::Sum, Self::Singles];
 
     /// The name that the component's operator has.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sum => "sum",
+            Self::SumBytes(_) => "sum-bytes",
             Self::Columns => "columns",
             Self::Echo => "echo",
             Self::Window => "window",
@@ -61,7 +64,10 @@ pub fn description(work: Work) -> Description {
     let sum = StateDeclaration {
         name: "sum".to_owned(),
         kind: StateKind::Value,
-        value: ValueLayout::S64,
+        value: match work {
+            Work::SumBytes(_) => ValueLayout::Bytes,
+            _ => ValueLayout::S64,
+        },
         codec: "raw".to_owned(),
         schema: None,
         map_key: None,
@@ -89,7 +95,7 @@ impl Native {
         Self {
             work,
             description: description(work),
-            window: Window::new(true),
+            window: Window::new(!matches!(work, Work::SumBytes(_))),
             slots: Vec::new(),
             keys: Column::empty(true),
             values: Column::empty(true),
@@ -109,6 +115,42 @@ impl Native {
             out_values.push(*sum);
         }
         self.store(call)?;
+        call.emit(0, rows.times, Some(&self.keys), &self.values)
+    }
+
+    fn sum_bytes(
+        &mut self,
+        length: usize,
+        rows: Rows<'_>,
+        call: &mut Call,
+    ) -> Result<(), Failure> {
+        call.load(SUM, &mut self.window)?;
+        let Column::Bytes(loaded) = &self.window.values else { panic!("the values are bytes") };
+        let keys = words(rows.keys.expect("keyed"));
+        // All values of the batch, one after the other, to be changed in place.
+        let mut values = vec![0x5a; keys.len() * length];
+        for (slot, value) in values.chunks_exact_mut(length).enumerate() {
+            match loaded.get(slot) {
+                before if before.len() == length => value.copy_from_slice(before),
+                _ => value[..8].fill(0),
+            }
+        }
+        let (out_keys, out_values) = (words_mut(&mut self.keys), words_mut(&mut self.values));
+        out_keys.clear();
+        out_values.clear();
+        for (&slot, &number) in rows.slots.iter().zip(words(rows.values)) {
+            let value = &mut values[slot as usize * length..];
+            let first = value.first_chunk_mut().expect("a value has room for a sum");
+            let sum = u64::from_le_bytes(*first).wrapping_add(number);
+            *first = sum.to_le_bytes();
+            out_keys.push(keys[slot as usize]);
+            out_values.push(sum);
+        }
+        let ends = (0..=keys.len()).map(|slot| (slot * length) as u32).collect();
+        let column = BytesColumn::from_parts(ends, values).expect("rows of one length");
+        self.slots.clear();
+        self.slots.extend(0..keys.len() as u32);
+        call.store(SUM, &self.slots, &Column::Bytes(column))?;
         call.emit(0, rows.times, Some(&self.keys), &self.values)
     }
 
@@ -139,6 +181,7 @@ impl Operator for Native {
         let values = words(rows.values);
         match self.work {
             Work::Sum => self.sum(rows, call),
+            Work::SumBytes(length) => self.sum_bytes(length, rows, call),
             Work::Columns => {
                 std::hint::black_box(values.iter().fold(0_u64, |sum, &v| sum.wrapping_add(v)));
                 Ok(())

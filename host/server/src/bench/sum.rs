@@ -17,13 +17,15 @@ use statehouse_engine::{
 };
 use statehouse_operator::{Description, Operator};
 use statehouse_state::KeyGroups;
+use statehouse_state::rocks::{RocksOptions, RocksResources};
 use statehouse_wasm::{Component, Limits};
 
 use super::machine::{Stopwatch, peak_memory_bytes, reset_peak_memory};
 use super::native::{Native, Work};
 use super::{bare, median};
 use crate::format;
-use crate::launch::heap_backends;
+use crate::job_file::BackendKind;
+use crate::launch::{heap_backends, rocks_backends};
 use crate::wasm_factory::WasmFactory;
 
 /// What to measure.
@@ -35,6 +37,10 @@ pub struct SumSettings {
     pub records: u64,
     /// Tasks of the source, the operator and the sink each; also the processors that the process is kept on.
     pub parallelism: u32,
+    /// Where the state is.
+    pub backend: BackendKind,
+    /// How long a key's value is; none: one number.
+    pub value_bytes: Option<usize>,
     /// Time between checkpoints; none: off.
     pub checkpoint_interval: Option<Duration>,
     /// Runs of each kind; medians count.
@@ -72,6 +78,7 @@ pub struct SumFigures {
     pub backend: &'static str,
     pub operator: Kind,
     pub keys: u64,
+    pub value_bytes: Option<usize>,
     pub records: u64,
     pub parallelism: u32,
     pub processors: usize,
@@ -128,9 +135,13 @@ pub fn run(
     let wasm = component.map(|_| per_core(wasm));
     Ok(SumFigures {
         benchmark: "sum",
-        backend: "heap",
+        backend: match settings.backend {
+            BackendKind::Heap => "heap",
+            BackendKind::Rocksdb => "rocksdb",
+        },
         operator,
         keys: settings.keys,
+        value_bytes: settings.value_bytes,
         records: settings.records,
         parallelism: settings.parallelism,
         processors,
@@ -176,21 +187,33 @@ fn job(
     directory: &Path,
 ) -> Result<(f64, Vec<CheckpointRecord>), String> {
     let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let work = settings.value_bytes.map_or(Work::Sum, Work::SumBytes);
     let factory: Arc<dyn OperatorFactory> = match component {
         Some(component) => {
             let limits = Limits::default();
-            let factory = WasmFactory::new(component, "sum", BTreeMap::new(), limits);
+            let config = settings.value_bytes.map(|n| ("value-bytes".to_owned(), n.to_string()));
+            let config = config.into_iter().collect();
+            let factory = WasmFactory::new(component, work.name(), config, limits);
             Arc::new(factory.map_err(|error| failed(&error))?)
         }
-        None => Arc::new(NativeSum(super::native::description(Work::Sum))),
+        None => Arc::new(NativeSum(work, super::native::description(work))),
+    };
+    let state = directory.join("state");
+    let _ = std::fs::remove_dir_all(directory);
+    std::fs::create_dir_all(&state).map_err(|error| failed(&error))?;
+    let backend = match settings.backend {
+        BackendKind::Heap => heap_backends(),
+        BackendKind::Rocksdb => {
+            rocks_backends(RocksResources::new(RocksOptions::default()), &state)
+        }
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let checkpoints = match settings.checkpoint_interval {
         None => None,
         Some(_) => {
-            let _ = std::fs::remove_dir_all(directory);
-            std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
-            let store = CheckpointStore::open_directory(directory, Durability::Power);
+            let checkpoints = directory.join("checkpoints");
+            std::fs::create_dir_all(&checkpoints).map_err(|error| failed(&error))?;
+            let store = CheckpointStore::open_directory(checkpoints, Durability::Power);
             let store = store.map_err(|error| failed(&error))?;
             let lease = block_on(store.claim()).map_err(|error| failed(&error))?;
             Some(Checkpoints { store, lease })
@@ -205,7 +228,8 @@ fn job(
         checkpoints,
         restore: None,
         clock: Arc::clone(&clock),
-        backend: heap_backends(),
+        backend,
+        scratch: None,
         seed: 0,
     };
     let assembled = assemble(plan).map_err(|error| failed(&error))?;
@@ -231,11 +255,11 @@ fn graph(settings: &SumSettings, factory: Arc<dyn OperatorFactory>) -> Result<Gr
 
 /// The native running sum, for each task.
 #[derive(Debug)]
-pub(crate) struct NativeSum(pub(crate) Description);
+pub(crate) struct NativeSum(pub(crate) Work, pub(crate) Description);
 
 impl OperatorFactory for NativeSum {
     fn description(&self) -> &Description {
-        &self.0
+        &self.1
     }
 
     fn component(&self) -> Option<String> {
@@ -243,16 +267,19 @@ impl OperatorFactory for NativeSum {
     }
 
     fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {
-        Ok(Box::new(Native::new(Work::Sum)))
+        Ok(Box::new(Native::new(self.0)))
     }
 }
 
 /// The figures for people.
 pub fn text(figures: &SumFigures) -> String {
     let million = |rate: f64| format!("{:.2} million records a second", rate / 1e6);
+    let value = figures.value_bytes.map(|bytes| format!(", values of {bytes} bytes"));
     let mut text = format!(
-        "{}, {}, {}, median of {}\n",
+        "{} backend, {}{}, {}, {}, median of {}\n",
+        figures.backend,
         format::counted(figures.keys, "key"),
+        value.unwrap_or_default(),
         format::counted(figures.records, "record"),
         format::counted(figures.processors as u64, "processor"),
         figures.repetitions

@@ -13,13 +13,15 @@ use crate::bench::boundary;
 use crate::bench::sum::{self, SumFigures, SumSettings};
 use crate::bench::{guest, machine};
 use crate::environment::Environment;
+use crate::job_file::BackendKind;
 
 /// Measure this machine: what the boundary costs, and a keyed running sum end to end
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   statehouse bench boundary
   statehouse bench sum --keys 100000 --operator wasm
-  statehouse bench sum --keys 5000000 --operator native --checkpoint-interval off --json")]
+  statehouse bench sum --keys 5000000 --operator native --checkpoint-interval off --json
+  statehouse bench sum --backend rocksdb --value-bytes 200")]
 pub(super) enum BenchVerb {
     Boundary(BoundaryArgs),
     Sum(SumArgs),
@@ -50,6 +52,9 @@ pub(super) struct SumArgs {
     /// Where the state is
     #[arg(long, value_enum, default_value_t = BackendArg::Heap)]
     backend: BackendArg,
+    /// How long the value of a key is, at least 8; default: one number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(8..=1_000_000))]
+    value_bytes: Option<u32>,
     /// Time between checkpoints, or `off`
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     checkpoint_interval: Interval,
@@ -59,7 +64,7 @@ pub(super) struct SumArgs {
     /// Runs of each kind; medians count
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repetitions: u32,
-    /// Where the checkpoints go: into a folder `statehouse-bench` in it, which is emptied before each run and removed
+    /// Where checkpoints and files of state go: into a folder `statehouse-bench` in it, which is emptied before each run and removed
     /// at the end; default: a folder among the system's temporary files
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
@@ -81,6 +86,7 @@ struct GuestArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum BackendArg {
     Heap,
+    Rocksdb,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -128,8 +134,12 @@ pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
 }
 
 fn measure_sum(args: &SumArgs) -> anyhow::Result<SumFigures> {
-    let BackendArg::Heap = args.backend;
     let settings = SumSettings {
+        backend: match args.backend {
+            BackendArg::Heap => BackendKind::Heap,
+            BackendArg::Rocksdb => BackendKind::Rocksdb,
+        },
+        value_bytes: args.value_bytes.map(|bytes| bytes as usize),
         keys: args.keys,
         records: args.records,
         parallelism: args.parallelism,
