@@ -8,7 +8,7 @@ use crate::bench::sum::NativeSum;
 
 /// Outputs that nothing takes, of the benchmarks' running sum: it has one output, `sums`.
 fn untaken(wires: &[&str]) -> Vec<String> {
-    let factory = Arc::new(NativeSum(description(Work::Sum)));
+    let factory = Arc::new(NativeSum(Work::Sum, description(Work::Sum)));
     let sum = NodeKind::Operator { factory, inputs: BTreeMap::new() };
     let inputs = wires.iter().map(|&wire| wire.to_owned()).collect();
     let sink = NodeKind::Sink { factory: Arc::new(DiscardFactory::new()), inputs };
