@@ -101,8 +101,7 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
     let driver_parker = Parker::new();
     let mut tasks = Vec::with_capacity(graph.tasks());
     let mut entries = Vec::with_capacity(graph.tasks());
-    let mut builder =
-        Builder::new(&graph, restore.as_ref(), &*backend, scratch.as_deref(), seed)?;
+    let mut builder = Builder::new(&graph, restore.as_ref(), &*backend, scratch.as_deref(), seed)?;
     let driver_unparker = driver_parker.unparker().clone();
     let mut wiring = Wiring::new(&graph, &builder.watermarks(), driver_unparker);
     for (node_index, node) in graph.nodes.iter().enumerate() {

@@ -220,8 +220,9 @@ impl Publisher {
             let previous = self.previous(index).map_or(&nothing, |operator| &operator.groups);
             let mut groups = extend_groups(previous, segments)
                 .map_err(|source| Error::Protocol { epoch, source })?;
-            let in_tables =
-                |group: u32| tables.iter().any(|tables| (tables.start..tables.end).contains(&group));
+            let in_tables = |group: u32| {
+                tables.iter().any(|tables| (tables.start..tables.end).contains(&group))
+            };
             // What was in chains before the backend changed is in the tables now.
             groups.retain(|&group, _| !in_tables(u32::from(group)));
             tables.retain(|tables| tables.start < tables.end);

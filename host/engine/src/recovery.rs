@@ -207,8 +207,7 @@ impl RestorePoint {
         operator: &OperatorState,
     ) -> Result<Vec<bytes::Bytes>, RecoveryError> {
         let epoch = self.epoch();
-        let states: Vec<_> =
-            operator.tasks.iter().filter_map(|task| task.state.as_ref()).collect();
+        let states: Vec<_> = operator.tasks.iter().filter_map(|task| task.state.as_ref()).collect();
         let mut reader = self.store.read_segments(states);
         let mut read = Vec::new();
         while let Some(bytes) = reader

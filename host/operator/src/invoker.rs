@@ -50,7 +50,7 @@ impl std::fmt::Debug for Invoker {
 
 impl Invoker {
     /// An operator over its state. `backend` is needed if it declares state or timers. Task states, if it declares any,
-    /// are empty until they are [restored](Invoker::restore_task_states).
+    /// are empty until they are [handed in](Invoker::with_task_states).
     pub fn new(
         operator: Box<dyn Operator>,
         backend: Option<Box<dyn Backend>>,
@@ -75,21 +75,11 @@ impl Invoker {
         self
     }
 
-    /// Fills the task states for task `task` of `parallelism`, from the snapshots of all tasks, in the order of the
-    /// tasks. Does nothing if the operator declares none and there are no snapshots.
-    ///
-    /// # Errors
-    /// If a snapshot cannot be read, or does not go with what is declared.
-    pub fn restore_task_states<B: AsRef<[u8]>>(
-        &mut self,
-        snapshots: &[B],
-        task: u32,
-        parallelism: u32,
-    ) -> Result<(), statehouse_state::Error> {
-        let declared = &self.description.task_states;
-        let restored = TaskStates::restore(declared, snapshots, task, parallelism)?;
-        self.call.task_states = (!declared.is_empty()).then_some(restored);
-        Ok(())
+    /// The same with task states that were restored, which must be of its declarations.
+    #[must_use]
+    pub fn with_task_states(mut self, states: TaskStates) -> Self {
+        self.call.task_states = Some(states);
+        self
     }
 
     /// The task states, between two invocations, if the operator declares any.

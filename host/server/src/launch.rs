@@ -16,8 +16,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use statehouse_checkpoint::{DirectoryLock, Epoch};
 use statehouse_engine::{
-    Assembled, Checkpoints, Clock, Graph, JobError, JobPlan, RecoveryError,
-    SystemClock, assemble,
+    Assembled, Checkpoints, Clock, Graph, JobError, JobPlan, RecoveryError, SystemClock, assemble,
 };
 
 use crate::job_file::JobFile;

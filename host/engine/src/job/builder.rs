@@ -97,7 +97,10 @@ impl<'a> Builder<'a> {
                     .map_err(|reason| JobError::Operator { node: node.id.clone(), reason })?;
                 let state = self.filled.remove(&(node_index, task)).unwrap_or_default();
                 let Filled { backend, task_states } = state;
-                let invoker = Invoker::new(operator, backend, task_states, node.on_error);
+                let mut invoker = Invoker::new(operator, backend, node.on_error);
+                if let Some(states) = task_states {
+                    invoker = invoker.with_task_states(states);
+                }
                 let same_store = self.restore.filter(|restore| restore.same_store);
                 Ok(Body::Operator(Box::new(OperatorBody::new(
                     gate,

@@ -53,7 +53,8 @@ impl SinkBody {
                 self.prepared.push_back((barrier.epoch, token));
                 let tokens = self.prepared.iter().map(|(_, token)| token.clone()).collect();
                 let position = Some(Value::Array(tokens));
-                let snapshot = TaskSnapshot { state: None, task_states: None, position, watermark: None };
+                let snapshot =
+                    TaskSnapshot { state: None, task_states: None, position, watermark: None };
                 frame.acknowledge(barrier.epoch, snapshot);
                 self.last = barrier.last.then_some(barrier.epoch);
             }

@@ -118,12 +118,7 @@ impl Native {
         call.emit(0, rows.times, Some(&self.keys), &self.values)
     }
 
-    fn sum_bytes(
-        &mut self,
-        length: usize,
-        rows: Rows<'_>,
-        call: &mut Call,
-    ) -> Result<(), Failure> {
+    fn sum_bytes(&mut self, length: usize, rows: Rows<'_>, call: &mut Call) -> Result<(), Failure> {
         call.load(SUM, &mut self.window)?;
         let Column::Bytes(loaded) = &self.window.values else { panic!("the values are bytes") };
         let keys = words(rows.keys.expect("keyed"));

@@ -86,3 +86,14 @@ fn large_batches_are_cut_and_unwanted_outputs_dropped() {
         .collect();
     assert_eq!(lengths, [vec![BATCH_ROWS_MAX, 1], vec![BATCH_ROWS_MAX, BATCH_ROWS_MAX]]);
 }
+
+#[test]
+fn a_broadcast_input_gets_every_record_in_every_task() {
+    let (mut outlets, receivers) = outlets(Exchange::Broadcast, 3, 16);
+    outlets.send(Output::Port(0), &mut batch(0..5));
+    outlets.send(Output::Port(0), &mut batch(5..7));
+    assert!(outlets.flush());
+    for receiver in &receivers {
+        assert_eq!(received(receiver), [batch(0..5), batch(5..7)]);
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 use serde_json::{Value, json};
 use statehouse_checkpoint::{
-    CheckpointStore, Epoch, Location, Manifest, OperatorState, SegmentRef,
+    CheckpointStore, Epoch, FileRef, Location, Manifest, OperatorState, SegmentRef, TablesRef,
 };
 
 use crate::cli::print;
@@ -75,6 +75,16 @@ fn operator_text(operator: &OperatorState) -> String {
             format::counted(entries, "change")
         ));
     }
+    for TablesRef { start, end, entries, files } in &operator.tables {
+        let bytes: u64 = files.iter().map(|file| file.content.size_bytes()).sum();
+        text.push_str(&format!(
+            "  tables     {} of key groups {start} to {}, {}, about {}\n",
+            format::bytes(bytes),
+            end - 1,
+            format::counted(files.len() as u64, "file"),
+            format::counted(*entries, "value"),
+        ));
+    }
     for task in &operator.tasks {
         let mut parts = Vec::new();
         match task.watermark {
@@ -84,6 +94,9 @@ fn operator_text(operator: &OperatorState) -> String {
         }
         if !task.position.is_null() {
             parts.push(format!("position {}", task.position));
+        }
+        if let Some(state) = &task.state {
+            parts.push(format!("{} of task states", format::bytes(state.size_bytes())));
         }
         if !parts.is_empty() {
             text.push_str(&format!("  task {:<5} {}\n", task.task, parts.join(", ")));
@@ -125,9 +138,15 @@ fn operator_entry(operator: &OperatorState) -> Value {
         .tasks
         .iter()
         .map(|task| {
-            json!({ "task": task.task, "watermark": task.watermark, "position": task.position })
+            json!({
+                "task": task.task,
+                "watermark": task.watermark,
+                "position": task.position,
+                "state": task.state.as_ref().map(segment_entry),
+            })
         })
         .collect();
+    let tables: Vec<Value> = operator.tables.iter().map(tables_entry).collect();
     let groups: serde_json::Map<String, Value> = operator
         .groups
         .iter()
@@ -140,7 +159,20 @@ fn operator_entry(operator: &OperatorState) -> Value {
         "description": operator.description,
         "tasks": tasks,
         "groups": groups,
+        "tables": tables,
     })
+}
+
+fn tables_entry(tables: &TablesRef) -> Value {
+    let file = |file: &FileRef| {
+        let mut entry = segment_entry(&file.content);
+        entry["name"] = json!(file.name);
+        entry["identity"] = json!(file.identity);
+        entry
+    };
+    let TablesRef { start, end, entries, files } = tables;
+    let files: Vec<Value> = files.iter().map(file).collect();
+    json!({ "start": start, "end": end, "entries": entries, "files": files })
 }
 
 fn segment_entry(segment: &SegmentRef) -> Value {
