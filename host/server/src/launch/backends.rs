@@ -55,8 +55,8 @@ pub fn rocks_backends(resources: RocksResources, directory: &Path) -> Arc<Backen
         let (key, states, timers) =
             (key_layout(&request), &description.states, &description.timers);
         let own = directory.join(format!("{node}-{task}"));
-        let resources = resources.clone();
-        Ok(Box::new(RocksBackend::new(own, resources, key, states, timers, key_groups, range)?))
+        let (declared, groups) = ((&states[..], &timers[..]), (key_groups, range));
+        Ok(Box::new(RocksBackend::open(&own, &resources, key, declared, groups)?))
     })
 }
 
