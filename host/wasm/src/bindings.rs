@@ -65,6 +65,7 @@ pub(crate) struct BatchIn<'a> {
 pub(crate) struct TimerBatchIn<'a> {
     pub(crate) timer: u32,
     pub(crate) times: &'a [i64],
+    pub(crate) namespaces: &'a [u64],
     pub(crate) slots: &'a [u32],
     pub(crate) keys: ColumnIn<'a>,
 }
@@ -97,6 +98,83 @@ pub(crate) enum ColumnGiven {
 pub(crate) struct WindowGiven {
     pub(crate) present: Vec<u64>,
     pub(crate) values: ColumnGiven,
+}
+
+/// A page of a list, given to the guest.
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct ListPageGiven {
+    pub(crate) numbers: Vec<u64>,
+    pub(crate) values: ColumnGiven,
+    pub(crate) more: bool,
+}
+
+/// The lists of all slots, given to the guest.
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct ListsGiven {
+    pub(crate) ends: Vec<u32>,
+    pub(crate) complete: Vec<u64>,
+    pub(crate) values: ColumnGiven,
+}
+
+/// A page of a map, given to the guest.
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct MapPageGiven {
+    pub(crate) keys: ColumnGiven,
+    pub(crate) values: ColumnGiven,
+    pub(crate) more: bool,
+}
+
+/// The maps of all slots, given to the guest.
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct MapsGiven {
+    pub(crate) ends: Vec<u32>,
+    pub(crate) complete: Vec<u64>,
+    pub(crate) keys: ColumnGiven,
+    pub(crate) values: ColumnGiven,
+}
+
+/// All entries of a map, given to the guest.
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct EntriesGiven {
+    pub(crate) keys: ColumnGiven,
+    pub(crate) values: ColumnGiven,
+}
+
+/// One value, given to the guest.
+#[derive(ComponentType, Lower, Debug)]
+#[component(variant)]
+pub(crate) enum CellGiven {
+    #[component(name = "word")]
+    Word(u64),
+    #[component(name = "bytes")]
+    Bytes(Vec<u8>),
+}
+
+/// One key or value in the guest's memory.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum CellThere {
+    #[component(name = "word")]
+    Word(u64),
+    #[component(name = "bytes")]
+    Bytes(WasmList<u8>),
+}
+
+/// An end of a range in the guest's memory.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum BoundThere {
+    #[component(name = "unbounded")]
+    Unbounded,
+    #[component(name = "included")]
+    Included(CellThere),
+    #[component(name = "excluded")]
+    Excluded(CellThere),
 }
 
 /// Rows of bytes in the guest's memory.

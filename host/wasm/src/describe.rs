@@ -4,8 +4,8 @@ use statehouse_operator::{
     Codec, Description, KeyType, MetricDeclaration, MetricKind, Port, ValueType,
 };
 use statehouse_state::{
-    KeyLayout, Merge, StateDeclaration, StateKind, TimeDomain, TimerDeclaration, Ttl, TtlUpdate,
-    TtlVisibility, ValueLayout,
+    KeyLayout, Merge, StateDeclaration, StateKind, TaskStateDeclaration, TaskStateKind, TimeDomain,
+    TimerDeclaration, Ttl, TtlUpdate, TtlVisibility, ValueLayout,
 };
 
 use crate::bindings::{describe as wit, types};
@@ -18,6 +18,7 @@ pub(crate) fn description(from: wit::Description) -> Description {
         outputs: from.outputs.into_iter().map(port).collect(),
         states: from.states.into_iter().map(state).collect(),
         timers: from.timers.into_iter().map(timer).collect(),
+        task_states: from.task_states.into_iter().map(task_state).collect(),
         metrics: from.metrics.into_iter().map(metric).collect(),
     }
 }
@@ -35,6 +36,7 @@ fn port(from: wit::Port) -> Port {
             codec: codec(from.value.codec),
             schema: from.value.schema,
         },
+        broadcast: from.broadcast,
     }
 }
 
@@ -72,6 +74,22 @@ fn state(from: wit::State) -> StateDeclaration {
                 wit::TtlVisibility::ReturnUntilCleaned => TtlVisibility::ReturnUntilCleaned,
             },
         }),
+        schema_version: from.schema_version,
+    }
+}
+
+fn task_state(from: wit::TaskState) -> TaskStateDeclaration {
+    TaskStateDeclaration {
+        name: from.name,
+        kind: match from.kind {
+            wit::TaskStateKind::Split => TaskStateKind::Split,
+            wit::TaskStateKind::Union => TaskStateKind::Union,
+            wit::TaskStateKind::Broadcast => TaskStateKind::Broadcast,
+        },
+        value: value_layout(from.value.layout),
+        codec: codec(from.value.codec).name().to_owned(),
+        schema: from.value.schema,
+        map_key: from.map_key.map(|key| key_layout(key.layout)),
         schema_version: from.schema_version,
     }
 }

@@ -3,40 +3,23 @@
 //! A guest's `process` and `on_timers` are given as text. They find the batch in parameters named as in
 //! [`BATCH`] and [`TIMERS`], may use memory from 64 to 1023, and call imports by the names in [`IMPORTS`].
 
-use statehouse_operator::{Codec, Description, KeyType, MetricKind, Port, ValueType};
+use statehouse_operator::{Codec, Description, KeyType, Port, ValueType};
 use statehouse_state::{
     Backend, BytesColumn, Column, HeapBackend, KeyGroupRange, KeyGroups, KeyLayout,
     StateDeclaration, StateKind, TimeDomain, TimerDeclaration, ValueLayout,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
+mod image;
+mod imports;
+
+use image::Image;
+use imports::IMPORTS;
+
 /// Where what is declared begins.
 const DATA: usize = 1024;
 /// Where the outcome of a call is written: a zero for ok.
 const OUTCOME: usize = 16;
-
-const IMPORTS: &str = r#"
-  (import "statehouse:operator/state@0.1.0" "load" (func $load (param i32 i32)))
-  (import "statehouse:operator/state@0.1.0" "store"
-    (func $store (param i32 i32 i32 i32 i32 i32 i32 i32)))
-  (import "statehouse:operator/state@0.1.0" "remove" (func $remove (param i32 i32 i32)))
-  (import "statehouse:operator/state@0.1.0" "get-word" (func $get_word (param i32 i32 i32)))
-  (import "statehouse:operator/state@0.1.0" "get-bytes" (func $get_bytes (param i32 i32 i32)))
-  (import "statehouse:operator/state@0.1.0" "set-word" (func $set_word (param i32 i32 i64)))
-  (import "statehouse:operator/state@0.1.0" "set-bytes" (func $set_bytes (param i32 i32 i32 i32)))
-  (import "statehouse:operator/timers@0.1.0" "set" (func $set_timers (param i32 i32 i32 i32 i32)))
-  (import "statehouse:operator/timers@0.1.0" "delete"
-    (func $delete_timers (param i32 i32 i32 i32 i32)))
-  (import "statehouse:operator/output@0.1.0" "emit"
-    (func $emit (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
-  (import "statehouse:operator/output@0.1.0" "reject" (func $reject (param i32 i32 i32 i32)))
-  (import "statehouse:operator/context@0.1.0" "processing-time" (func $now (result i64)))
-  (import "statehouse:operator/context@0.1.0" "watermark" (func $watermark (result i64)))
-  (import "statehouse:operator/context@0.1.0" "random-seed" (func $seed (result i64)))
-  (import "statehouse:operator/context@0.1.0" "log" (func $log (param i32 i32 i32)))
-  (import "statehouse:operator/context@0.1.0" "add-counter" (func $add_counter (param i32 i64)))
-  (import "statehouse:operator/context@0.1.0" "set-gauge" (func $set_gauge (param i32 f64)))
-"#;
 
 const BATCH: &str = "(param $port i32) (param $times i32) (param $times_len i32) (param $slots i32)
     (param $slots_len i32) (param $keyed i32) (param $keys_kind i32) (param $keys i32)
@@ -44,7 +27,7 @@ const BATCH: &str = "(param $port i32) (param $times i32) (param $times_len i32)
     (param $values i32) (param $values_len i32) (param $arena i32) (param $arena_len i32)";
 
 const TIMERS: &str = "(param $timer i32) (param $times i32) (param $times_len i32)
-    (param $slots i32) (param $slots_len i32) (param $keys_kind i32) (param $keys i32)
+    (param $namespaces i32) (param $namespaces_len i32) (param $slots i32) (param $slots_len i32) (param $keys_kind i32) (param $keys i32)
     (param $keys_len i32) (param $keys_arena i32) (param $keys_arena_len i32)";
 
 /// Takes memory as it comes; everything is given back at the end of a call.
@@ -136,8 +119,8 @@ impl Guest {
     pub(crate) fn module(&self) -> Vec<u8> {
         let mut image = Image::default();
         let declared = image.descriptions(&self.operators);
-        let data: String = image.bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let free = (DATA + image.bytes.len()).next_multiple_of(16);
+        let data: String = image.bytes().iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let free = (DATA + image.bytes().len()).next_multiple_of(16);
         let pages = free / 65536 + 2;
         let Self { open, process, on_timers, extra, .. } = self;
         let text = format!(
@@ -176,7 +159,12 @@ impl Guest {
 pub(crate) fn keyed(name: &str) -> Description {
     let number = ValueType::new(ValueLayout::U64, Codec::Raw);
     let key = Some(KeyType { layout: KeyLayout::U64, codec: Codec::Raw, schema: None });
-    let port = |name: &str| Port { name: name.to_owned(), key: key.clone(), value: number.clone() };
+    let port = |name: &str| Port {
+        name: name.to_owned(),
+        key: key.clone(),
+        value: number.clone(),
+        broadcast: false,
+    };
     Description {
         name: name.to_owned(),
         version: "1".to_owned(),
@@ -184,6 +172,7 @@ pub(crate) fn keyed(name: &str) -> Description {
         outputs: vec![port("out")],
         states: vec![state("total", ValueLayout::U64)],
         timers: vec![TimerDeclaration { name: "close".to_owned(), domain: TimeDomain::EventTime }],
+        task_states: vec![],
         metrics: vec![],
     }
 }
@@ -250,102 +239,3 @@ pub(crate) const EMIT: &str = r#"
       (i32.const 1) (i32.const 0) (local.get $keys) (local.get $keys_len) (i32.const 0) (i32.const 0)
       (i32.const 0) (local.get $values) (local.get $values_len) (i32.const 0) (i32.const 0))
 "#;
-
-/// Bytes to be placed in a guest's memory from [`DATA`] on, laid out as the canonical ABI wants them.
-#[derive(Default)]
-struct Image {
-    bytes: Vec<u8>,
-}
-
-impl Image {
-    fn place(&mut self, bytes: &[u8]) -> u32 {
-        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
-        let at = (DATA + self.bytes.len()) as u32;
-        self.bytes.extend_from_slice(bytes);
-        at
-    }
-
-    /// Pointer and length of a list of records.
-    fn list<T>(
-        &mut self,
-        items: &[T],
-        mut record: impl FnMut(&mut Self, &T) -> Vec<u8>,
-    ) -> Vec<u8> {
-        let records: Vec<Vec<u8>> = items.iter().map(|item| record(self, item)).collect();
-        let at = self.place(&records.concat());
-        words(&[at, items.len() as u32])
-    }
-
-    fn string(&mut self, text: &str) -> Vec<u8> {
-        let at = self.place(text.as_bytes());
-        words(&[at, text.len() as u32])
-    }
-
-    /// Where the list's pointer and length are.
-    fn descriptions(&mut self, operators: &[Description]) -> u32 {
-        let list = self.list(operators, |image, operator| {
-            let mut record = image.string(&operator.name);
-            record.extend(image.string(&operator.version));
-            record.extend(image.list(&operator.inputs, Self::port));
-            record.extend(image.list(&operator.outputs, Self::port));
-            record.extend(image.list(&operator.states, Self::state));
-            record.extend(image.list(&operator.timers, |image, timer| {
-                let mut record = image.string(&timer.name);
-                record.extend(words(&[u32::from(timer.domain == TimeDomain::ProcessingTime)]));
-                record
-            }));
-            record.extend(image.list(&operator.metrics, |image, metric| {
-                let mut record = image.string(&metric.name);
-                record.extend(words(&[u32::from(metric.kind == MetricKind::Gauge)]));
-                record
-            }));
-            record
-        });
-        self.place(&list)
-    }
-
-    fn port(&mut self, port: &Port) -> Vec<u8> {
-        let mut record = self.string(&port.name);
-        match &port.key {
-            Some(key) => {
-                record.extend(words(&[1]));
-                record.extend(layout(match key.layout {
-                    KeyLayout::U64 => 0,
-                    KeyLayout::S64 => 1,
-                    KeyLayout::Bytes => 2,
-                }));
-            }
-            None => record.extend([0; 20]),
-        }
-        record.extend(layout(value_case(port.value.layout)));
-        record
-    }
-
-    fn state(&mut self, state: &StateDeclaration) -> Vec<u8> {
-        let mut record = self.string(&state.name);
-        record.extend(words(&[state.kind as u32]));
-        record.extend(layout(value_case(state.value)));
-        // No map key, no merge, no time-to-live.
-        record.resize(80, 0);
-        record.extend(words(&[state.schema_version, 0]));
-        record
-    }
-}
-
-/// A value or key description: layout, codec `raw`, no schema.
-fn layout(case: u32) -> Vec<u8> {
-    words(&[case, 0, 0, 0])
-}
-
-fn value_case(layout: ValueLayout) -> u32 {
-    match layout {
-        ValueLayout::U64 => 0,
-        ValueLayout::S64 => 1,
-        ValueLayout::F64 => 2,
-        ValueLayout::Bytes => 3,
-    }
-}
-
-fn words(words: &[u32]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
-}

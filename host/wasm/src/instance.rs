@@ -12,9 +12,10 @@ use wasmtime::component::{
 use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 
 use crate::bindings::{BatchIn, OnTimers, Open, Process, Refusal, TimerBatchIn};
+use crate::columns::{lend, value_layout};
 use crate::component::{Component, Shared};
 use crate::error::Error;
-use crate::host::{Host, lend, value_layout};
+use crate::host::Host;
 use crate::limits::Limits;
 use crate::trap;
 
@@ -156,6 +157,7 @@ impl Operator for WasmOperator {
         let batch = TimerBatchIn {
             timer: timers.timer.0,
             times: timers.times,
+            namespaces: timers.namespaces,
             slots: timers.slots,
             keys: lend(timers.keys, value_layout(key)),
         };

@@ -9,6 +9,7 @@
 
 mod bindings;
 mod cache;
+mod columns;
 pub mod component;
 mod describe;
 pub mod engine;

@@ -25,6 +25,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The most bytes that one call may return of lists and maps, whose sizes nobody knows beforehand: a quarter of the
+    /// memory, and 16 MiB at most.
+    pub(crate) fn page_bytes(&self) -> usize {
+        (self.memory_bytes / 4).min(16 << 20)
+    }
+
     /// The deadline in ticks of the engine's clock. One more than it has, since the running tick has begun already.
     pub(crate) fn deadline_ticks(&self) -> u64 {
         let ticks = self.deadline.as_nanos().div_ceil(TICK.as_nanos());

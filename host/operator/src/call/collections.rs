@@ -62,16 +62,20 @@ impl Call {
         let mut complete = Presence::default();
         complete.reset(self.slots as usize);
         let mut ends = Vec::with_capacity(self.slots as usize);
-        let mut room = bytes;
+        // What is read in vain is limited as well.
+        let (mut room, mut patience) = (bytes, bytes);
         for slot in 0..self.slots {
             let before = entries.len();
-            if self.read(state, &Scan::all(slot, limit), room, &mut entries)? {
+            let more =
+                self.read(state, &Scan::all(slot, limit), room.min(patience), &mut entries)?;
+            let size = (before..entries.len()).map(|row| entry_bytes(&entries, row)).sum::<usize>();
+            if more {
+                patience -= size;
                 entries.keys.truncate(before);
                 entries.values.truncate(before);
             } else {
+                room -= size;
                 complete.set(slot as usize, true);
-                let rows = before..entries.len();
-                room -= rows.map(|row| entry_bytes(&entries, row)).sum::<usize>();
             }
             ends.push(entries.len() as u32);
         }

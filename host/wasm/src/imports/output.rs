@@ -1,14 +1,12 @@
 //! Interface `output`.
 
-use std::mem;
-
 use statehouse_operator::Failure;
-use statehouse_state::Column;
 use wasmtime::component::WasmList;
 
 use super::{Caller, Interface};
 use crate::bindings::ColumnThere;
-use crate::host::{Host, Scratch, check_layout, misuse, value_layout, with_call};
+use crate::columns::{check_layout, value_layout};
+use crate::host::{Host, misuse, with_call, with_scratch};
 
 type Emission = (u32, WasmList<i64>, Option<ColumnThere>, ColumnThere);
 
@@ -28,18 +26,14 @@ pub(super) fn define(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
 
 fn emit(mut store: Caller<'_>, (port, times, keys, values): Emission) -> wasmtime::Result<()> {
     check(store.data(), port, keys.as_ref(), &values).map_err(wasmtime::Error::new)?;
-    let empty = Scratch { keys: Column::empty(true), values: Column::empty(true) };
-    let mut scratch = mem::replace(&mut store.data_mut().scratch, empty);
-    let result = with_call(&mut store, |call, memory| {
+    with_scratch(&mut store, |call, memory, scratch| {
         values.copy_to(memory, &mut scratch.values)?;
         if let Some(keys) = &keys {
             keys.copy_to(memory, &mut scratch.keys)?;
         }
         let keys = keys.is_some().then_some(&scratch.keys);
         call.emit(port, times.as_le_slice(memory), keys, &scratch.values)
-    });
-    store.data_mut().scratch = scratch;
-    result
+    })
 }
 
 /// Numbers of the wrong sign or kind are words all the same, so this is where they are told apart.

@@ -5,8 +5,9 @@ use statehouse_state::{BytesColumn, Column, Presence, StateId, Window};
 use wasmtime::component::WasmList;
 
 use super::{Caller, Interface};
-use crate::bindings::{ColumnThere, WindowGiven};
-use crate::host::{Host, check_layout, give, misuse, with_call};
+use crate::bindings::{CellThere, ColumnThere, WindowGiven};
+use crate::columns::{check_layout, give};
+use crate::host::{Host, misuse, with_call, with_scratch};
 
 mod single;
 
@@ -17,6 +18,12 @@ pub(super) fn define(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
         .func_wrap("load", |store: Caller<'_>, (state,): (u32,)| Ok((load(store, state)?,)))?;
     interface.func_wrap("store", store)?;
     interface.func_wrap("remove", remove)?;
+    interface.func_wrap("merge", merge)?;
+    interface.func_wrap("merge-one", merge_one)?;
+    interface.func_wrap("touch", |mut store: Caller<'_>, args: (u32, WasmList<u32>)| {
+        let (state, slots) = args;
+        with_call(&mut store, |call, memory| call.touch(StateId(state), slots.as_le_slice(memory)))
+    })?;
     interface.func_wrap("get-word", |mut store: Caller<'_>, (state, slot): (u32, u32)| {
         Ok((single::word(store.data_mut(), state, slot).map_err(wasmtime::Error::new)?,))
     })?;
@@ -35,7 +42,7 @@ pub(super) fn define(interface: &mut Interface<'_>) -> wasmtime::Result<()> {
 
 fn load(mut store: Caller<'_>, state: u32) -> wasmtime::Result<WindowGiven> {
     let host = store.data_mut();
-    let layout = host.state(state).map_err(wasmtime::Error::new)?.layout;
+    let layout = host.state(state).map_err(wasmtime::Error::new)?.layout.value;
     let slots = host.call.slots() as usize;
     let mut window = empty_window(layout.is_words(), slots);
     host.call.load(StateId(state), &mut window).map_err(wasmtime::Error::new)?;
@@ -43,7 +50,7 @@ fn load(mut store: Caller<'_>, state: u32) -> wasmtime::Result<WindowGiven> {
 }
 
 /// A window with room for that many slots, so that filling it does not grow it step by step.
-fn empty_window(words: bool, slots: usize) -> Window {
+pub(super) fn empty_window(words: bool, slots: usize) -> Window {
     let values = if words {
         Column::Words(Vec::with_capacity(slots))
     } else {
@@ -58,22 +65,42 @@ fn store(mut store: Caller<'_>, (state, slots, values): Stored) -> wasmtime::Res
     let host = store.data_mut();
     checked(host, state, &values).map_err(wasmtime::Error::new)?;
     let id = StateId(state);
-    with_call(&mut store, |call, memory| {
+    with_scratch(&mut store, |call, memory, scratch| {
         let slots = slots.as_le_slice(memory);
         match values.words(memory) {
             Some(words) => call.store_words(id, slots, words),
             None => {
-                let mut column = Column::empty(false);
-                values.copy_to(memory, &mut column)?;
-                call.store(id, slots, &column)
+                values.copy_to(memory, &mut scratch.values)?;
+                call.store(id, slots, &scratch.values)
             }
         }
     })
 }
 
+fn merge(mut store: Caller<'_>, (state, slots, deltas): Stored) -> wasmtime::Result<()> {
+    checked(store.data_mut(), state, &deltas).map_err(wasmtime::Error::new)?;
+    with_scratch(&mut store, |call, memory, scratch| {
+        deltas.copy_to(memory, &mut scratch.values)?;
+        call.merge(StateId(state), slots.as_le_slice(memory), &scratch.values)
+    })
+}
+
+fn merge_one(
+    mut store: Caller<'_>,
+    (state, slot, delta): (u32, u32, CellThere),
+) -> wasmtime::Result<()> {
+    let host = store.data_mut();
+    host.state(state).map_err(wasmtime::Error::new)?;
+    host.singles[state as usize].forget();
+    with_scratch(&mut store, |call, memory, scratch| {
+        delta.copy_to(memory, &mut scratch.values);
+        call.merge(StateId(state), &[slot], &scratch.values)
+    })
+}
+
 fn checked(host: &mut Host, state: u32, values: &ColumnThere) -> Result<(), Failure> {
     let declared = host.state(state)?;
-    check_layout("state", &declared.name, declared.layout, values)?;
+    check_layout("state", &declared.name, declared.layout.value, values)?;
     host.singles[state as usize].forget();
     Ok(())
 }

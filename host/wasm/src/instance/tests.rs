@@ -6,7 +6,7 @@ use statehouse_operator::call::Moment;
 use statehouse_operator::{
     Batch, Codec, ErrorPolicy, InvokeError, Invoker, MetricDeclaration, MetricKind, ValueType,
 };
-use statehouse_state::{Column, StateId, TimeDomain, ValueLayout, Window};
+use statehouse_state::{Column, Now, StateId, TimeDomain, ValueLayout, Window};
 
 use super::*;
 use crate::fixture::{EMIT, Guest, SUM, bytes, heap, keyed, state};

@@ -28,6 +28,7 @@ impl SingleAccess {
 
 pub(super) fn word(host: &mut Host, state: u32, slot: u32) -> Result<Option<u64>, Failure> {
     check(host, state, slot, true)?;
+    host.call.touch(StateId(state), &[slot])?;
     let window = window(host, state, true)?;
     let Column::Words(words) = &window.values else { unreachable!("the state holds words") };
     Ok(window.present.get(slot as usize).then(|| words[slot as usize]))
@@ -35,6 +36,7 @@ pub(super) fn word(host: &mut Host, state: u32, slot: u32) -> Result<Option<u64>
 
 pub(super) fn bytes(host: &mut Host, state: u32, slot: u32) -> Result<Option<Vec<u8>>, Failure> {
     check(host, state, slot, false)?;
+    host.call.touch(StateId(state), &[slot])?;
     if let Some(newer) = host.singles[state as usize].newer.get(&slot) {
         return Ok(Some(newer.clone()));
     }
@@ -75,7 +77,7 @@ pub(super) fn set_bytes(
 /// Refuses a state of the other layout and a slot that was not handed out.
 fn check(host: &Host, state: u32, slot: u32, words: bool) -> Result<(), Failure> {
     let declared = host.state(state)?;
-    if declared.layout.is_words() != words {
+    if declared.layout.value.is_words() != words {
         let held = if words { "bytes, not a number" } else { "a number, not bytes" };
         return Err(misuse(format!("state `{}` holds {held}", declared.name)));
     }
