@@ -1,5 +1,7 @@
 //! What the simulation and the integration tests share: an outside world that survives crashes, sources and sinks in
-//! it, and native operators.
+//! it, native operators, and the answers of Nexmark's queries.
 
+#[cfg(feature = "full")]
+pub mod nexmark;
 pub mod outside;
 pub mod tally;
