@@ -3,7 +3,10 @@
 //! A backend's tests call [`run`] with a way to make empty backends, and [`history::check`] with random histories and
 //! two ways: what the first writes, the second restores. A failed case panics and says what it expected.
 
+mod cells;
+mod collections;
 mod driver;
+mod expiry;
 pub mod history;
 mod segments;
 mod states;
@@ -79,6 +82,9 @@ fn heap(setup: Setup) -> Box<dyn Backend> {
 pub fn run(make: impl Fn(Setup) -> Box<dyn Backend>) {
     let make = Make::new(&make);
     values::run(make);
+    cells::run(make);
+    collections::run(make);
+    expiry::run(make);
     timers::run(make);
     segments::run(make);
 }

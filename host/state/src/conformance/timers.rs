@@ -1,8 +1,10 @@
 //! Cases about timers.
 
-use super::Make;
-use super::driver::{Change, Datum, Driver};
+use std::collections::BTreeSet;
+
+use super::driver::{Batch, Chain, Change, Datum, Driver, TimerOp};
 use super::states::{GAP, RETRY, WINDOW, setup};
+use super::{Make, heap};
 use crate::declaration::{KeyLayout, TimeDomain, TimerId};
 
 pub(super) fn run(make: Make<'_>) {
@@ -13,6 +15,8 @@ pub(super) fn run(make: Make<'_>) {
     the_clocks_are_apart(make);
     many_due_timers_come_in_batches(make);
     keys_of_bytes_have_timers_too(make);
+    namespaces_tell_timers_of_one_time_apart(make);
+    namespaces_are_restored(make);
 }
 
 fn set(timer: u32, key: u64, time: i64) -> Change {
@@ -127,4 +131,52 @@ fn keys_of_bytes_have_timers_too(make: Make<'_>) {
         .collect();
     keys.sort_unstable();
     assert_eq!(keys, ["", "a", "b"].map(Datum::from));
+}
+
+fn namespaces_tell_timers_of_one_time_apart(make: Make<'_>) {
+    let mut driver = Driver::new(make, &setup(KeyLayout::U64));
+    let timer = |namespace, set| (WINDOW, Datum::Word(1), 5, namespace, set);
+    let mut apply = |timers: &[TimerOp]| {
+        driver.apply(&Batch { timers: timers.to_vec(), ..Batch::default() });
+    };
+    apply(&[timer(9, true), timer(0, true), timer(u64::MAX, true), timer(9, true)]);
+    apply(&[timer(8, false), timer(300, true), timer(300, false)]);
+    driver.assert_entries(3);
+    let due = driver.backend.due_timers(TimeDomain::EventTime, 5, 10).expect("some are due");
+    assert_eq!((due.times, due.namespaces), (vec![5], vec![0]), "one a key, the lowest first");
+    driver.apply(&Batch { timers: vec![timer(0, false)], ..Batch::default() });
+    let due = driver.backend.due_timers(TimeDomain::EventTime, 5, 10).expect("two are left");
+    assert_eq!((due.times, due.namespaces), (vec![5], vec![9]));
+    driver.apply(&Batch { timers: vec![timer(9, false), timer(9, true)], ..Batch::default() });
+    let left = driver.drain_timers(TimeDomain::EventTime);
+    assert_eq!(left, [9, u64::MAX].map(|namespace| (WINDOW, Datum::Word(1), 5, namespace)));
+}
+
+fn namespaces_are_restored(make: Make<'_>) {
+    for written_on in [make, Make::new(&heap)] {
+        let mut driver = Driver::new(written_on, &setup(KeyLayout::Bytes));
+        let timers = |epoch: i64| {
+            let timer = move |number: i64| {
+                let key = Datum::Bytes(vec![b'k'; number as usize % 4]);
+                (GAP, key, number % 3, number as u64 / 4, number % 5 != epoch)
+            };
+            (0..40).map(timer).collect::<Vec<TimerOp>>()
+        };
+        let (mut chain, mut expected) = (Chain::default(), BTreeSet::new());
+        for epoch in 1..=2 {
+            for (timer, key, time, namespace, set) in timers(epoch) {
+                let timer = (timer, key, time, namespace);
+                let _ = if set { expected.insert(timer) } else { expected.remove(&timer) };
+            }
+            driver.apply(&Batch { timers: timers(epoch), ..Batch::default() });
+            chain.add(&driver.snapshot(epoch as u64, false));
+        }
+        for parallelism in [1, 3] {
+            let mut restored = BTreeSet::new();
+            for mut task in chain.restore(make, &driver.setup, parallelism) {
+                restored.extend(task.drain_timers(TimeDomain::EventTime));
+            }
+            assert_eq!(restored, expected, "over {parallelism}");
+        }
+    }
 }
