@@ -1,16 +1,23 @@
 //! The suite that every backend must pass.
 //!
-//! A backend's crate calls [`run`] from a test with a way to make empty backends, and
-//! [`history::check`] with random histories. A failed case panics and says what it expected.
+//! A backend's tests call [`run`] with a way to make empty backends, and [`history::check`] with random histories and
+//! two ways: what the first writes, the second restores. A failed case panics and says what it expected.
 
+mod cells;
+mod collections;
 mod driver;
+mod expiry;
 pub mod history;
 mod segments;
+mod states;
 mod timers;
 mod values;
 
+use std::fmt;
+
 use crate::backend::Backend;
 use crate::declaration::{KeyLayout, StateDeclaration, TimerDeclaration};
+use crate::heap::HeapBackend;
 use crate::key::{KeyGroupRange, KeyGroups};
 
 pub use driver::Datum;
@@ -30,16 +37,54 @@ pub struct Setup {
     pub range: KeyGroupRange,
 }
 
-/// Makes an empty backend.
-pub(crate) type Make<'a> = &'a dyn Fn(Setup) -> Box<dyn Backend>;
+/// Makes empty backends of one kind.
+#[derive(Clone, Copy)]
+pub(crate) struct Make<'a> {
+    make: &'a dyn Fn(Setup) -> Box<dyn Backend>,
+    /// Whether its snapshots are tables. Such a backend is on disk, and may estimate how many entries it has; what is
+    /// in a snapshot shows only once it is restored.
+    tables: bool,
+}
+
+impl<'a> Make<'a> {
+    pub(crate) fn new(make: &'a dyn Fn(Setup) -> Box<dyn Backend>) -> Self {
+        let mut backend = make(states::setup(KeyLayout::U64));
+        backend.start_snapshot(1, true).expect("an empty backend has a snapshot");
+        let snapshot = loop {
+            if let Some(snapshot) = backend.advance_snapshot(1).expect("the storage works") {
+                break snapshot;
+            }
+        };
+        Self { make, tables: snapshot.tables.is_some() }
+    }
+
+    pub(crate) fn backend(&self, setup: Setup) -> Box<dyn Backend> {
+        (self.make)(setup)
+    }
+}
+
+impl fmt::Debug for Make<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Make").field("tables", &self.tables).finish_non_exhaustive()
+    }
+}
+
+/// The backend whose segments every backend must restore.
+fn heap(setup: Setup) -> Box<dyn Backend> {
+    let Setup { key, states, timers, groups, range } = setup;
+    Box::new(HeapBackend::new(key, &states, &timers, groups, range).expect("it serves everything"))
+}
 
 /// Runs every case. `make` yields a new, empty backend each time.
 ///
 /// # Panics
 /// If the backend does not keep the contract of [`Backend`].
 pub fn run(make: impl Fn(Setup) -> Box<dyn Backend>) {
-    let make: Make<'_> = &make;
+    let make = Make::new(&make);
     values::run(make);
+    cells::run(make);
+    collections::run(make);
+    expiry::run(make);
     timers::run(make);
     segments::run(make);
 }

@@ -5,6 +5,9 @@
 //! compute every key's group and row, read all those rows, and only then compare keys. Reads and
 //! writes that follow find their rows in the cache and do not hash again.
 
+mod cleaner;
+mod collections;
+mod entries;
 mod group;
 mod invocation;
 mod row;
@@ -14,6 +17,9 @@ mod table;
 use std::fmt;
 use std::path::Path;
 
+use cleaner::Cleaner;
+use collections::Point;
+use entries::Expired;
 use group::{Group, Progress};
 use invocation::Invocation;
 use row::{Layout, Mark};
@@ -25,7 +31,7 @@ use crate::declaration::{
 };
 use crate::error::Error;
 use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
-use crate::segment::{Reader, Record, Schema};
+use crate::segment::{Cell, Reader, Record, Schema};
 use crate::snapshot::{Segment, Snapshot};
 use crate::timers::{Heads, Key, Timer};
 use crate::window::Window;
@@ -33,9 +39,8 @@ use crate::writes::WriteSet;
 
 /// Keyed state and timers in memory.
 ///
-/// Serves value states without time-to-live. A snapshot copies a value only if it is written while
-/// the snapshot still needs it; after the first snapshot of a group, the next ones hold its
-/// changes, until those outgrow it.
+/// Serves every kind of state. A snapshot copies a value or an entry only if it is written while the snapshot still
+/// needs it; after the first snapshot of a group, the next ones hold its changes, until those outgrow it.
 pub struct HeapBackend {
     schema: Schema,
     layout: Layout,
@@ -44,6 +49,13 @@ pub struct HeapBackend {
     groups: Vec<Group>,
     heads: Heads,
     invocation: Invocation,
+    /// For each state, its number among the collections, if it is one.
+    collections: Vec<Option<usize>>,
+    /// Entries that the invocation's reads found expired.
+    expired: Vec<Expired>,
+    /// The number of the next list element: above all that were ever given or restored.
+    next_element: u64,
+    cleaner: Option<Cleaner>,
     /// Begins anew with each snapshot that starts; 0 is what no write of an invocation has.
     version: u32,
     running: Option<Running>,
@@ -89,22 +101,38 @@ impl HeapBackend {
                 ),
             });
         }
+        let schema = Schema::new(key, states, timers);
+        let mut numbers = 0..;
+        let number = |state: &StateDeclaration| {
+            if state.kind.is_collection() { numbers.next() } else { None }
+        };
         Ok(Self {
-            schema: Schema::new(key, states, timers),
-            layout: Layout::new(key, states),
+            layout: Layout::new(&schema),
             key_groups: groups,
             range,
-            groups: range.iter().map(|_| Group::new(timers.len())).collect(),
+            groups: range.iter().map(|_| new_group(&schema)).collect(),
             heads: Heads::new(timers.len()),
             invocation: Invocation::new(key.is_words()),
+            collections: states.iter().map(number).collect(),
+            expired: Vec::new(),
+            next_element: 0,
+            cleaner: states.iter().any(|state| state.ttl.is_some()).then(Cleaner::default),
             version: 1,
             running: None,
+            schema,
         })
     }
 
-    /// Bytes of memory held by keys and values, spare room included; timers are not counted.
+    /// Bytes of memory held by keys, values and entries, spare room included, and that of trees estimated; timers are
+    /// not counted.
     pub fn allocated_bytes(&self) -> usize {
         self.groups.iter().map(Group::allocated_bytes).sum()
+    }
+
+    fn declared(&self, state: StateId) -> Result<&StateDeclaration, Error> {
+        self.schema.states().get(state.0 as usize).ok_or_else(|| Error::Access {
+            reason: format!("there is no state number {}", state.0),
+        })
     }
 
     fn change_timer(&mut self, index: u32, family: usize, timer: Timer, set: bool) {
@@ -139,11 +167,27 @@ impl HeapBackend {
         let index = u32::from(group.0) - self.range.start;
         match *record {
             Record::Value { state, key, value } => {
+                let cell = self.layout.ids.iter().position(|id| *id == state);
+                let cell = cell.expect("the reader has compared kinds");
                 let group = &mut self.groups[index as usize];
-                let value = value.map(|value| value.value);
-                group.restore_value(&self.layout, hash, key, state.0 as usize, value);
+                group.restore_value(&self.layout, hash, key, cell, value);
             }
-            Record::Entry { .. } => unreachable!("no state is a collection"),
+            Record::Entry { state, key, entry, value } => {
+                let collection = self.collections[state.0 as usize];
+                let collection = collection.expect("the reader has compared kinds");
+                let group = &mut self.groups[index as usize];
+                let (entries, mut change) = group.change_collection(collection, 0);
+                let point = Point { hash, key, entry };
+                match value {
+                    Some(value) => entries.set(&mut change, point, value),
+                    None => entries.remove(&mut change, point),
+                }
+                if let (StateKind::List, Cell::Word(number)) =
+                    (self.schema.states()[state.0 as usize].kind, entry)
+                {
+                    self.next_element = self.next_element.max(number.saturating_add(1));
+                }
+            }
             Record::Timer { timer, key, time, namespace, set } => {
                 let timer_id = timer.0 as usize;
                 let timer = Timer { time, hash, key: Key::from(key), namespace };
@@ -155,53 +199,65 @@ impl HeapBackend {
 }
 
 impl Backend for HeapBackend {
-    fn begin(&mut self, keys: &Column, hashes: &[u64], _now: Now) -> Result<(), Error> {
+    fn begin(&mut self, keys: &Column, hashes: &[u64], now: Now) -> Result<(), Error> {
+        if self.cleaner.is_some() {
+            self.remove_expired();
+        }
         let (groups, layout) = (&self.groups, &self.layout);
-        self.invocation.begin(keys, hashes, self.key_groups, self.range, groups, layout)
+        let keys = (keys, hashes);
+        self.invocation.begin(keys, now, self.key_groups, self.range, groups, layout)
     }
 
     fn load(&mut self, state: StateId, window: &mut Window) -> Result<(), Error> {
-        let Some(declared) = self.schema.states().get(state.0 as usize) else {
-            return Err(Error::Access { reason: format!("there is no state number {}", state.0) });
-        };
-        if declared.value.is_words() != window.values.is_words() {
+        let declared = self.declared(state)?;
+        if declared.kind.is_collection() {
             return Err(Error::Access {
                 reason: format!(
-                    "state `{}` holds {:?}, and the window is made for another layout",
-                    declared.name, declared.value
+                    "state `{}` is of kind {:?}, which has no one value; load its entries",
+                    declared.name, declared.kind
                 ),
             });
         }
-        self.invocation.load(&self.groups, &self.layout, state.0 as usize, window);
+        if declared.value.is_words() != window.values.is_words() {
+            return Err(wrong_window(declared));
+        }
+        let cell = self.layout.ids.iter().position(|id| *id == state);
+        let cell = cell.expect("what is no collection has a column");
+        self.invocation.load(&self.groups, &self.layout, cell, window);
         Ok(())
     }
 
     fn load_entries(
         &mut self,
         state: StateId,
-        _slots: &[u32],
-        _keys: &Column,
-        _window: &mut Window,
+        slots: &[u32],
+        keys: &Column,
+        window: &mut Window,
     ) -> Result<(), Error> {
-        Err(Error::Access { reason: format!("state {} is no collection", state.0) })
+        self.read_entries(state, slots, keys, window)
     }
 
     fn scan(
         &mut self,
         state: StateId,
-        _scan: &Scan<'_>,
-        _entries: &mut Entries,
+        scan: &Scan<'_>,
+        entries: &mut Entries,
     ) -> Result<bool, Error> {
-        Err(Error::Access { reason: format!("state {} is no collection", state.0) })
+        self.read_range(state, scan, entries)
     }
 
     fn commit(&mut self, writes: &WriteSet) -> Result<(), Error> {
         self.invocation.commit(writes, &mut self.groups, &self.layout, self.version);
+        self.write_entries(writes);
         for change in writes.timers() {
             let (index, hash, key) = self.invocation.key(change.slot as usize);
             let (key, namespace) = (Key::from(key), change.namespace);
             let timer = Timer { time: change.time, hash, key, namespace };
             self.change_timer(index, change.timer.0 as usize, timer, change.set);
+        }
+        if self.cleaner.is_some() {
+            self.remove_expired();
+            self.clean();
         }
         if self.invocation.end() {
             for group in &mut self.groups {
@@ -229,7 +285,7 @@ impl Backend for HeapBackend {
             return Err(Error::SnapshotRunning { epoch, running: running.epoch });
         }
         for group in &mut self.groups {
-            group.start(&self.schema, self.version, full);
+            group.start(&self.schema, self.version, full, self.invocation.now());
         }
         self.version = Mark::next_version(self.version);
         self.running = Some(Running { epoch, next_group: 0, segments: Vec::new() });
@@ -272,22 +328,24 @@ impl Backend for HeapBackend {
                 ),
             });
         }
-        self.abandon_snapshot();
+        self.running = None;
+        self.groups.iter_mut().filter(|group| group.is_in_snapshot()).for_each(Group::abandon);
         self.invocation.end();
-        let index = u32::from(group.0) - self.range.start;
-        let families = self.schema.timers().len();
+        let index = (u32::from(group.0) - self.range.start) as usize;
         if full {
-            for family in 0..families {
-                let old = self.groups[index as usize].timers().first_time(family);
-                self.heads.update(family, index, old, None);
+            for family in 0..self.schema.timers().len() {
+                let old = self.groups[index].timers().first_time(family);
+                self.heads.update(family, index as u32, old, None);
             }
+            self.groups[index] = new_group(&self.schema);
         }
-        self.groups[index as usize].start_restore(full);
+        self.groups[index].start_restore();
         let schema = self.schema.clone();
         let mut reader = Reader::open(group, segment, &schema)?;
         while let Some(record) = reader.next()? {
             self.restore_record(group, &record)?;
         }
+        self.groups[index].end_restore(full, segment.len());
         Ok(())
     }
 
@@ -301,19 +359,31 @@ impl Backend for HeapBackend {
     }
 }
 
+fn new_group(schema: &Schema) -> Group {
+    let states = (0..).zip(schema.states()).filter(|(_, state)| state.kind.is_collection());
+    let stores = states.map(|(id, state)| collections::store(StateId(id), state));
+    Group::new(stores.collect(), schema.timers().len())
+}
+
+fn wrong_window(state: &StateDeclaration) -> Error {
+    Error::Access {
+        reason: format!(
+            "state `{}` holds {:?}, and the window is made for another layout",
+            state.name, state.value
+        ),
+    }
+}
+
 fn check_declarations(
     states: &[StateDeclaration],
     timers: &[TimerDeclaration],
 ) -> Result<(), Error> {
     for (index, state) in states.iter().enumerate() {
-        let reason = if state.kind != StateKind::Value {
-            format!("it is of kind {:?}, and the heap backend serves value states", state.kind)
-        } else if state.ttl.is_some() {
-            "it has a time-to-live, and the heap backend serves states without one".to_owned()
-        } else if states[..index].iter().any(|other| other.name == state.name) {
-            "it is declared twice; give each state a name of its own".to_owned()
-        } else {
-            continue;
+        let twice = states[..index].iter().any(|other| other.name == state.name);
+        let reason = match state.check() {
+            Err(reason) => reason,
+            Ok(()) if twice => "it is declared twice; give each state a name of its own".to_owned(),
+            Ok(()) => continue,
         };
         return Err(Error::Declaration { state: state.name.clone(), reason });
     }

@@ -59,10 +59,6 @@ impl GroupTimers {
         Self { families: vec![BTreeSet::new(); families], changed: BTreeMap::new() }
     }
 
-    pub(super) fn families(&self) -> usize {
-        self.families.len()
-    }
-
     pub(super) fn len(&self) -> usize {
         self.families.iter().map(BTreeSet::len).sum()
     }

@@ -31,6 +31,15 @@ pub fn stamp(ttl: &Ttl, now: Now, event_time: i64) -> i64 {
     .max(NO_STAMP + 1)
 }
 
+/// The stamp that a clean-up gives a value without one: the time on the declared clock. None before the first
+/// watermark, when there is no time to give.
+pub fn first_stamp(ttl: &Ttl, now: Now) -> i64 {
+    match ttl.domain {
+        TimeDomain::EventTime if now.watermark == i64::MIN => NO_STAMP,
+        domain => now.on(domain).max(NO_STAMP + 1),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,119 +1,55 @@
 //! Drives a backend by single keys and values, and keeps the chains of its snapshots.
 
+mod chain;
+mod datum;
+
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::{Make, Setup};
-use crate::backend::{Backend, Now};
-use crate::column::Column;
-use crate::declaration::{
-    KeyLayout, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration, TimerId,
-    ValueLayout,
-};
+use crate::backend::{Backend, Entries, Now, Scan};
+use crate::declaration::{StateId, TimeDomain, TimerId};
 use crate::error::Error;
-use crate::key::{KeyGroup, KeyGroupRange, KeyGroups, hash_bytes, hash_column, hash_word};
-use crate::segment::{Cell, Reader, Record, Schema};
+use crate::key::hash_column;
+use crate::segment::{Reader, Record, Schema};
 use crate::snapshot::{Segment, Snapshot};
+use crate::ttl::NO_STAMP;
 use crate::window::Window;
 use crate::writes::{TimerChange, WriteSet};
 
-/// A key or a value of its own.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Datum {
-    /// A number's 64 bits.
-    Word(u64),
-    /// Bytes.
-    Bytes(Vec<u8>),
+pub(super) use chain::Chain;
+pub use datum::Datum;
+
+/// A write to a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Op {
+    Set(Datum),
+    Remove,
+    Merge(Datum),
+    Touch,
+    Put(Datum, Datum),
+    RemoveEntry(Datum),
+    TouchEntry(Datum),
+    Append(Datum),
+    Clear,
 }
 
-impl Datum {
-    pub(super) fn hash(&self) -> u64 {
-        match self {
-            Self::Word(word) => hash_word(*word),
-            Self::Bytes(bytes) => hash_bytes(bytes),
-        }
-    }
+/// A timer to set or delete: family, key, time, namespace, whether to set it.
+pub(super) type TimerOp = (u32, Datum, i64, u64, bool);
 
-    pub(super) fn push_to(&self, column: &mut Column) {
-        match (self, column) {
-            (Self::Word(word), Column::Words(words)) => words.push(*word),
-            (Self::Bytes(bytes), Column::Bytes(rows)) => rows.push(bytes),
-            _ => panic!("{self:?} is not of the column's kind"),
-        }
-    }
-
-    pub(super) fn at(column: &Column, row: usize) -> Self {
-        match column {
-            Column::Words(words) => Self::Word(words[row]),
-            Column::Bytes(rows) => Self::Bytes(rows.get(row).to_vec()),
-        }
-    }
-}
-
-impl From<Cell<'_>> for Datum {
-    fn from(cell: Cell<'_>) -> Self {
-        match cell {
-            Cell::Word(word) => Self::Word(word),
-            Cell::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
-        }
-    }
-}
-
-impl From<u64> for Datum {
-    fn from(word: u64) -> Self {
-        Self::Word(word)
-    }
-}
-
-impl From<&str> for Datum {
-    fn from(text: &str) -> Self {
-        Self::Bytes(text.as_bytes().to_vec())
-    }
-}
-
-/// A value state.
-pub(super) fn state(name: &str, value: ValueLayout) -> StateDeclaration {
-    StateDeclaration {
-        name: name.to_owned(),
-        kind: StateKind::Value,
-        value,
-        codec: "raw".to_owned(),
-        schema: None,
-        map_key: None,
-        merge: None,
-        ttl: None,
-        schema_version: 1,
-    }
-}
-
-/// A timer family.
-pub(super) fn timer(name: &str, domain: TimeDomain) -> TimerDeclaration {
-    TimerDeclaration { name: name.to_owned(), domain }
-}
-
-/// What most cases use: one state of each layout and a timer family of each clock.
-pub(super) fn setup(key: KeyLayout) -> Setup {
-    let groups = KeyGroups::new(8).expect("eight is a number of key groups");
-    Setup {
-        key,
-        states: vec![
-            state("sum", ValueLayout::S64),
-            state("text", ValueLayout::Bytes),
-            state("mean", ValueLayout::F64),
-            state("count", ValueLayout::U64),
-        ],
-        timers: vec![
-            timer("window", TimeDomain::EventTime),
-            timer("retry", TimeDomain::ProcessingTime),
-            timer("session", TimeDomain::EventTime),
-        ],
-        groups,
-        range: KeyGroupRange::all(groups),
-    }
+/// One invocation.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Batch {
+    /// State, key, what to do.
+    pub(super) writes: Vec<(u32, Datum, Op)>,
+    pub(super) timers: Vec<TimerOp>,
+    /// The event times of keys; where any is given, all others have the lowest.
+    pub(super) event_times: BTreeMap<Datum, i64>,
 }
 
 /// A value to set or remove: state, key, value.
 pub(super) type Write = (u32, Datum, Option<Datum>);
-/// A timer to set or delete: family, key, time, whether to set it.
+/// A timer of namespace 0 to set or delete: family, key, time, whether to set it.
 pub(super) type Change = (u32, Datum, i64, bool);
 
 /// A backend and what it was made for.
@@ -122,41 +58,41 @@ pub(super) struct Driver {
     pub(super) backend: Box<dyn Backend>,
     pub(super) setup: Setup,
     pub(super) schema: Schema,
+    /// The time of the next invocations.
+    pub(super) now: Now,
+    tables: bool,
 }
 
 impl Driver {
     pub(super) fn new(make: Make<'_>, setup: &Setup) -> Self {
         let schema = Schema::new(setup.key, &setup.states, &setup.timers);
-        Self { backend: make(setup.clone()), setup: setup.clone(), schema }
+        let (backend, tables) = (make.backend(setup.clone()), make.tables);
+        Self { backend, setup: setup.clone(), schema, now: Now::default(), tables }
     }
 
     pub(super) fn owns(&self, key: &Datum) -> bool {
         self.setup.range.contains(self.setup.groups.group_of(key.hash()))
     }
 
+    /// Compares how many entries it holds, if it counts them.
+    pub(super) fn assert_entries(&self, expected: u64) {
+        if !self.tables {
+            assert_eq!(self.backend.entries(), expected, "entries");
+        }
+    }
+
     pub(super) fn begin(&mut self, keys: &[Datum]) -> Result<(), Error> {
-        let mut column = Column::empty(self.setup.key.is_words());
-        keys.iter().for_each(|key| key.push_to(&mut column));
+        let column = Datum::column(self.setup.key.is_words(), keys);
         let mut hashes = Vec::new();
         hash_column(&column, &mut hashes);
-        self.backend.begin(&column, &hashes, Now::default())
+        self.backend.begin(&column, &hashes, self.now)
     }
 
     pub(super) fn load(&mut self, state: u32, slots: usize) -> Vec<Option<Datum>> {
         let words = self.setup.states[state as usize].value.is_words();
         let mut window = Window::new(words);
         self.backend.load(StateId(state), &mut window).expect("the window is the state's");
-        assert_eq!(window.values.len(), slots, "a window has a row for every slot");
-        let empty = if words { Datum::Word(0) } else { Datum::Bytes(Vec::new()) };
-        let row = |slot| {
-            let value = Datum::at(&window.values, slot);
-            if window.present.get(slot) {
-                return Some(value);
-            }
-            assert_eq!(value, empty, "an absent value is zero or empty");
-            None
-        };
-        (0..slots).map(row).collect()
+        rows(&window, slots)
     }
 
     pub(super) fn get(&mut self, state: u32, key: &Datum) -> Option<Datum> {
@@ -164,30 +100,142 @@ impl Driver {
         self.load(state, 1).remove(0)
     }
 
+    /// Entries by slot and entry key.
+    pub(super) fn load_entries(
+        &mut self,
+        state: u32,
+        points: &[(u32, Datum)],
+    ) -> Vec<Option<Datum>> {
+        let declared = &self.setup.states[state as usize];
+        let key = declared.entry_key().expect("the state is a collection");
+        let keys: Vec<_> = points.iter().map(|(_, entry)| entry.clone()).collect();
+        let column = Datum::column(key.is_words(), &keys);
+        let slots: Vec<_> = points.iter().map(|(slot, _)| *slot).collect();
+        let mut window = Window::new(declared.value.is_words());
+        let loaded = self.backend.load_entries(StateId(state), &slots, &column, &mut window);
+        loaded.expect("the window and the keys are the state's");
+        rows(&window, points.len())
+    }
+
+    /// A map's entry.
+    pub(super) fn entry(
+        &mut self,
+        state: u32,
+        key: &Datum,
+        entry: impl Into<Datum>,
+    ) -> Option<Datum> {
+        self.begin(std::slice::from_ref(key)).expect("the key is of the range");
+        self.load_entries(state, &[(0, entry.into())]).remove(0)
+    }
+
+    /// Entries of a slot, and whether there are more.
+    pub(super) fn scan(
+        &mut self,
+        state: u32,
+        slot: u32,
+        (from, to): (Bound<&Datum>, Bound<&Datum>),
+        limit: usize,
+    ) -> (Vec<(Datum, Datum)>, bool) {
+        let declared = &self.setup.states[state as usize];
+        let key = declared.entry_key().expect("the state is a collection");
+        let mut entries = Entries::new(key.is_words(), declared.value.is_words());
+        let (from, to) = (from.map(Datum::cell), to.map(Datum::cell));
+        let scan = Scan { slot, from, to, limit };
+        let more = self.backend.scan(StateId(state), &scan, &mut entries);
+        let more = more.expect("bounds and columns are the state's");
+        assert!(entries.len() <= limit, "no more entries than the limit");
+        assert_eq!(entries.keys.len(), entries.values.len(), "a value for every key");
+        let row = |row| (Datum::at(&entries.keys, row), Datum::at(&entries.values, row));
+        ((0..entries.len()).map(row).collect(), more)
+    }
+
+    /// All entries of a key, fetched in pages.
+    pub(super) fn entries(&mut self, state: u32, key: &Datum) -> Vec<(Datum, Datum)> {
+        self.begin(std::slice::from_ref(key)).expect("the key is of the range");
+        let mut all: Vec<(Datum, Datum)> = Vec::new();
+        loop {
+            let last = all.last().map(|(entry, _)| entry.clone());
+            let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let (page, more) = self.scan(state, 0, (from, Bound::Unbounded), 3);
+            assert!(!more || page.len() == 3, "a page that is not the last is full");
+            all.extend(page);
+            if !more {
+                return all;
+            }
+        }
+    }
+
+    /// The elements of a list, in order.
+    pub(super) fn list(&mut self, state: u32, key: &Datum) -> Vec<Datum> {
+        self.entries(state, key).into_iter().map(|(_, value)| value).collect()
+    }
+
     /// One invocation: the writes and timer changes whose keys are of the range.
-    pub(super) fn commit(&mut self, writes: &[Write], changes: &[Change]) {
-        let writes: Vec<_> = writes.iter().filter(|(_, key, _)| self.owns(key)).collect();
-        let changes: Vec<_> = changes.iter().filter(|(_, key, ..)| self.owns(key)).collect();
+    pub(super) fn apply(&mut self, batch: &Batch) {
+        let writes: Vec<_> = batch.writes.iter().filter(|(_, key, _)| self.owns(key)).collect();
+        let timers: Vec<_> = batch.timers.iter().filter(|(_, key, ..)| self.owns(key)).collect();
         let mut keys: Vec<Datum> = writes.iter().map(|(_, key, _)| key.clone()).collect();
-        keys.extend(changes.iter().map(|(_, key, ..)| key.clone()));
+        keys.extend(timers.iter().map(|(_, key, ..)| key.clone()));
         keys.sort_unstable();
         keys.dedup();
         let slot = |key| keys.binary_search(key).expect("every key has a slot") as u32;
         let mut set = WriteSet::new(&self.setup.states);
-        for (state, key, value) in writes {
-            match value {
-                Some(Datum::Word(word)) => set.set_words(StateId(*state), &[slot(key)], &[*word]),
-                Some(Datum::Bytes(bytes)) => set.set_bytes(StateId(*state), slot(key), bytes),
-                None => set.remove(StateId(*state), &[slot(key)]),
-            }
+        for (state, key, op) in writes {
+            self.write(&mut set, *state, slot(key), op);
         }
-        for (timer, key, time, set_it) in changes {
-            let timer = TimerId(*timer);
-            let (slot, namespace) = (slot(key), 0);
-            set.change_timer(TimerChange { timer, slot, namespace, time: *time, set: *set_it });
+        for (timer, key, time, namespace, set_it) in timers {
+            let (timer, slot) = (TimerId(*timer), slot(key));
+            let (time, namespace) = (*time, *namespace);
+            set.change_timer(TimerChange { timer, slot, namespace, time, set: *set_it });
+        }
+        if !batch.event_times.is_empty() {
+            let time = |key| batch.event_times.get(key).copied().unwrap_or(i64::MIN);
+            set.note_event_times(&keys.iter().map(time).collect::<Vec<_>>());
         }
         self.begin(&keys).expect("the keys are of the range");
         self.backend.commit(&set).expect("the storage works");
+    }
+
+    fn write(&self, set: &mut WriteSet, state: u32, slot: u32, op: &Op) {
+        let declared = &self.setup.states[state as usize];
+        let (id, slots) = (StateId(state), &[slot][..]);
+        let value =
+            |datum: &Datum| Datum::column(declared.value.is_words(), std::slice::from_ref(datum));
+        let entry = |datum: &Datum| {
+            let key = declared.entry_key().expect("the state is a collection");
+            Datum::column(key.is_words(), std::slice::from_ref(datum))
+        };
+        match op {
+            Op::Set(Datum::Word(word)) => set.set_words(id, slots, &[*word]),
+            Op::Set(Datum::Bytes(bytes)) => set.set_bytes(id, slot, bytes),
+            Op::Remove => set.remove(id, slots),
+            Op::Merge(delta) => set.merge(id, slots, &value(delta)),
+            Op::Touch => set.touch(id, slots),
+            Op::Put(key, datum) => set.put_entries(id, slots, &entry(key), &value(datum)),
+            Op::RemoveEntry(key) => set.remove_entries(id, slots, &entry(key)),
+            Op::TouchEntry(key) => set.touch_entries(id, slots, &entry(key)),
+            Op::Append(datum) => set.append(id, slots, &value(datum)),
+            Op::Clear => set.clear_entries(id, slots),
+        }
+    }
+
+    /// One invocation about values and timers of namespace 0.
+    pub(super) fn commit(&mut self, writes: &[Write], changes: &[Change]) {
+        let write = |(state, key, value): &Write| {
+            (*state, key.clone(), value.clone().map_or(Op::Remove, Op::Set))
+        };
+        let change = |(timer, key, time, set): &Change| (*timer, key.clone(), *time, 0, *set);
+        self.apply(&Batch {
+            writes: writes.iter().map(write).collect(),
+            timers: changes.iter().map(change).collect(),
+            event_times: BTreeMap::new(),
+        });
+    }
+
+    /// One invocation about one key of one state.
+    pub(super) fn ops(&mut self, state: u32, key: &Datum, ops: impl IntoIterator<Item = Op>) {
+        let writes = ops.into_iter().map(|op| (state, key.clone(), op)).collect();
+        self.apply(&Batch { writes, ..Batch::default() });
     }
 
     pub(super) fn put(&mut self, state: u32, key: &Datum, value: impl Into<Datum>) {
@@ -225,82 +273,91 @@ impl Driver {
         let mut count = 0;
         while let Some(record) = reader.next().expect("every record can be read") {
             count += 1;
-            let key = Datum::from(record.key());
-            let group = self.setup.groups.group_of(key.hash());
-            assert_eq!(group, segment.group, "{key:?} is in the segment of its group");
-            let again = match record {
-                Record::Value { state, value, .. } => {
-                    let value = value.map(|value| Datum::from(value.value));
-                    records.values.insert((state.0, key), value).is_some()
-                }
-                Record::Entry { .. } => panic!("no state is a collection"),
-                Record::Timer { timer, time, set, .. } => {
-                    records.timers.insert((timer.0, key, time), set).is_some()
-                }
-            };
-            assert!(!again, "no two records are about the same thing");
+            let group = self.setup.groups.group_of(Datum::from(record.key()).hash());
+            assert_eq!(group, segment.group, "{record:?} is in the segment of its group");
+            assert!(records.insert(&record), "no two records are about the same thing");
         }
         assert_eq!(count, segment.entries, "a segment says how many entries it has");
         records
     }
 
-    /// Takes all timers out, and returns them: family, key and time.
-    pub(super) fn drain_timers(&mut self, domain: TimeDomain) -> Vec<(u32, Datum, i64)> {
+    /// Takes all timers out, and returns them: family, key, time and namespace.
+    pub(super) fn drain_timers(&mut self, domain: TimeDomain) -> Vec<(u32, Datum, i64, u64)> {
         let mut drained = Vec::new();
         while let Some(due) = self.backend.due_timers(domain, i64::MAX, 3) {
             assert!(!due.times.is_empty() && due.times.len() <= 3, "some, but not over the limit");
-            let change =
-                |(row, &time): (usize, &i64)| (due.timer.0, Datum::at(&due.keys, row), time, false);
-            let changes: Vec<Change> = due.times.iter().enumerate().map(change).collect();
-            drained
-                .extend(changes.iter().map(|(timer, key, time, _)| (*timer, key.clone(), *time)));
-            self.commit(&[], &changes);
+            assert_eq!(due.times.len(), due.namespaces.len(), "each has a namespace");
+            let change = |(row, &time): (usize, &i64)| {
+                (due.timer.0, Datum::at(&due.keys, row), time, due.namespaces[row], false)
+            };
+            let timers: Vec<TimerOp> = due.times.iter().enumerate().map(change).collect();
+            drained.extend(
+                timers.iter().map(|(timer, key, time, namespace, _)| {
+                    (*timer, key.clone(), *time, *namespace)
+                }),
+            );
+            self.apply(&Batch { timers, ..Batch::default() });
         }
         assert_eq!(self.backend.next_timer(domain), None, "no timer is left");
         drained
     }
 }
 
+/// The rows of a window.
+fn rows(window: &Window, expected: usize) -> Vec<Option<Datum>> {
+    assert_eq!(window.values.len(), expected, "a window has a row for everything asked for");
+    let empty = if window.values.is_words() { Datum::Word(0) } else { Datum::Bytes(Vec::new()) };
+    let row = |row| {
+        let value = Datum::at(&window.values, row);
+        if window.present.get(row) {
+            return Some(value);
+        }
+        assert_eq!(value, empty, "an absent value is zero or empty");
+        None
+    };
+    (0..expected).map(row).collect()
+}
+
 /// The changes of some segments.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Records {
     pub(super) values: BTreeMap<(u32, Datum), Option<Datum>>,
-    pub(super) timers: BTreeMap<(u32, Datum, i64), bool>,
+    pub(super) entries: BTreeMap<(u32, Datum, Datum), Option<Datum>>,
+    pub(super) timers: BTreeMap<(u32, Datum, i64, u64), bool>,
+    /// The stamps, by state, key and, in collections, entry key.
+    pub(super) stamps: BTreeMap<(u32, Datum, Option<Datum>), i64>,
 }
 
-/// For each group, the segments that make up its state.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Chain {
-    pub(super) groups: BTreeMap<KeyGroup, Vec<Segment>>,
-}
-
-impl Chain {
-    pub(super) fn add(&mut self, snapshot: &Snapshot) {
-        for segment in &snapshot.segments {
-            let segments = self.groups.entry(segment.group).or_default();
-            if segment.full {
-                segments.clear();
+impl Records {
+    /// Adds a record. Whether nothing was known of its subject.
+    fn insert(&mut self, record: &Record<'_>) -> bool {
+        let key = Datum::from(record.key());
+        match *record {
+            Record::Value { state, value, .. } => {
+                if let Some(stamp) = value.map(|value| value.stamp).filter(|it| *it != NO_STAMP) {
+                    self.stamps.insert((state.0, key.clone(), None), stamp);
+                }
+                let value = value.map(|value| Datum::from(value.value));
+                self.values.insert((state.0, key), value).is_none()
             }
-            assert!(segment.full || !segments.is_empty(), "an increment follows a full segment");
-            segments.push(segment.clone());
+            Record::Entry { state, entry, value, .. } => {
+                let entry = Datum::from(entry);
+                if let Some(stamp) = value.map(|value| value.stamp).filter(|it| *it != NO_STAMP) {
+                    self.stamps.insert((state.0, key.clone(), Some(entry.clone())), stamp);
+                }
+                let value = value.map(|value| Datum::from(value.value));
+                self.entries.insert((state.0, key, entry), value).is_none()
+            }
+            Record::Timer { timer, time, namespace, set, .. } => {
+                self.timers.insert((timer.0, key, time, namespace), set).is_none()
+            }
         }
     }
 
-    /// New backends for the groups, cut into ranges, with the chain restored.
-    pub(super) fn restore(&self, make: Make<'_>, setup: &Setup, parallelism: u32) -> Vec<Driver> {
-        let task = |task| {
-            let range = setup.groups.range_of_task(task, parallelism);
-            let mut driver = Driver::new(make, &Setup { range, ..setup.clone() });
-            for (&group, segments) in
-                self.groups.iter().filter(|(group, _)| range.contains(**group))
-            {
-                for segment in segments {
-                    let restored = driver.backend.restore(group, segment.full, &segment.bytes);
-                    restored.expect("a backend restores what a backend wrote");
-                }
-            }
-            driver
-        };
-        (0..parallelism).map(task).collect()
+    pub(super) fn extend(&mut self, other: Self) {
+        self.values.extend(other.values);
+        self.entries.extend(other.entries);
+        self.timers.extend(other.timers);
+        self.stamps.extend(other.stamps);
     }
 }

@@ -1,28 +1,61 @@
 //! Random histories of a backend, held against a model made of ordered maps.
 
+mod model;
+mod segments;
+#[cfg(test)]
+mod strategy;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::driver::{Chain, Change, Datum, Driver, Records, Write, setup};
+use super::driver::{Batch, Chain, Datum, Driver, Op};
+use super::states::setup;
 use super::{Make, Setup};
-use crate::backend::Backend;
-use crate::declaration::{KeyLayout, TimeDomain};
+use crate::backend::{Backend, Now};
+use crate::declaration::{KeyLayout, StateDeclaration, StateKind, TimeDomain};
 use crate::snapshot::Snapshot;
+
+use model::{Model, Touched};
+#[cfg(test)]
+pub use strategy::steps;
 
 /// How many keys a history is about.
 pub const KEYS: u8 = 60;
-/// How many states it has.
-pub const STATES: u8 = 4;
-/// How many timer families it has.
-pub const TIMERS: u8 = 3;
+/// How many entry keys.
+pub const ENTRIES: u8 = 24;
+
+/// A write to a state. Its parts are numbers of which the history makes what the state takes.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Write {
+    pub state: u8,
+    pub key: u8,
+    pub op: u8,
+    pub entry: u8,
+    pub value: u8,
+}
+
+/// A timer to set or delete.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Timer {
+    pub timer: u8,
+    pub key: u8,
+    pub time: i8,
+    pub namespace: u8,
+    pub set: bool,
+}
 
 /// One step of a history.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// An invocation that writes values (state, key, value or removal) and changes timers (family,
-    /// key, time, set).
-    Commit(Vec<(u8, u8, Option<u8>)>, Vec<(u8, u8, i8, bool)>),
+    /// An invocation that writes, with event times around that of the watermark if `records_have_times`.
+    #[expect(missing_docs, reason = "the names say it")]
+    Commit { writes: Vec<Write>, timers: Vec<Timer>, records_have_times: bool },
     /// An invocation over these keys that is not committed.
     Abandon(Vec<u8>),
+    /// The clocks go on by that many milliseconds.
+    #[expect(missing_docs, reason = "the names say it")]
+    Time { processing: u8, event: u8 },
     /// A snapshot starts, if none runs.
     Start {
         /// Whether every group is to be written in full.
@@ -32,31 +65,34 @@ pub enum Step {
     Advance(u8),
     /// The running snapshot, or the last one, is not kept.
     Lose,
-    /// The task dies, and is restored from the last snapshot that was kept.
+    /// The task dies, and is restored from the last snapshot that was kept, on the other backend.
     Die,
 }
 
-/// Plays a history on a backend and a model, and compares: values after each commit, the next timer
-/// of each clock, every snapshot's segments, and what backends restored from them hold, cut into
-/// `parallelism` ranges.
+/// Plays a history on a backend and a model, and compares: what keys have after each step, the next timer of each
+/// clock, every snapshot's segments, and what backends of `restore_on` that were restored from them hold, cut into
+/// `parallelism` ranges. When the task dies, the two kinds of backends change places.
 ///
 /// # Panics
 /// If they differ.
 pub fn check(
     make: impl Fn(Setup) -> Box<dyn Backend>,
+    restore_on: impl Fn(Setup) -> Box<dyn Backend>,
     key: KeyLayout,
     parallelism: u32,
     steps: &[Step],
 ) {
-    let make: Make<'_> = &make;
+    let makes = [Make::new(&make), Make::new(&restore_on)];
     let setup = setup(key);
     let mut history = History {
-        make,
+        makes,
         parallelism,
-        driver: Driver::new(make, &setup),
+        driver: Driver::new(makes[0], &setup),
         setup,
         epoch: 0,
-        now: Model::default(),
+        event_time: 100,
+        serial: 0,
+        model: Model::default(),
         last_start: Model::default(),
         touched: Touched::default(),
         running: None,
@@ -71,20 +107,7 @@ pub fn check(
     while history.running.is_some() {
         history.play(&Step::Advance(7));
     }
-}
-
-/// What a backend should hold.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Model {
-    values: BTreeMap<(u32, Datum), Datum>,
-    timers: BTreeSet<(u32, Datum, i64)>,
-}
-
-/// What was written since the last snapshot started.
-#[derive(Debug, Default, Clone)]
-struct Touched {
-    values: BTreeSet<(u32, Datum)>,
-    timers: BTreeSet<(u32, Datum, i64)>,
+    history.compare(0..KEYS);
 }
 
 /// A snapshot under way: what it must hold, and what held before and was touched in between.
@@ -92,15 +115,21 @@ struct Running {
     at_start: Model,
     before: Model,
     touched: Touched,
+    now: Now,
 }
 
 struct History<'a> {
-    make: Make<'a>,
+    /// What the task runs on, and what its snapshots are restored on.
+    makes: [Make<'a>; 2],
     setup: Setup,
     parallelism: u32,
     driver: Driver,
     epoch: u64,
-    now: Model,
+    /// The highest watermark so far, or where it will begin.
+    event_time: i64,
+    /// The number of the last list element.
+    serial: u64,
+    model: Model,
     last_start: Model,
     touched: Touched,
     running: Option<Running>,
@@ -114,27 +143,25 @@ impl History<'_> {
         let number = number % KEYS;
         match self.setup.key {
             KeyLayout::U64 => Datum::Word(u64::from(number)),
-            KeyLayout::S64 => Datum::Word((i64::from(number) - 5) as u64),
+            KeyLayout::S64 => Datum::signed(i64::from(number) - 5),
             KeyLayout::Bytes => Datum::Bytes(vec![b'k'; usize::from(number)]),
         }
     }
 
-    fn value(&self, state: u32, number: u8) -> Datum {
-        if self.setup.states[state as usize].value.is_words() {
-            Datum::Word(u64::from(number))
-        } else {
-            Datum::Bytes(vec![number; usize::from(number % 40)])
-        }
-    }
-
     fn play(&mut self, step: &Step) {
+        let mut keys = Vec::new();
         match step {
-            Step::Commit(writes, changes) => self.commit(writes, changes),
-            Step::Abandon(keys) => {
-                let keys: BTreeSet<_> = keys.iter().map(|&key| self.key(key)).collect();
-                let keys: Vec<_> = keys.into_iter().collect();
+            Step::Commit { writes, timers, records_have_times } => {
+                keys.extend(writes.iter().map(|write| write.key));
+                self.commit(writes, timers, *records_have_times);
+            }
+            Step::Abandon(numbers) => {
+                let numbers: BTreeSet<_> = numbers.iter().map(|number| number % KEYS).collect();
+                keys.extend(numbers);
+                let keys: Vec<_> = keys.iter().map(|&key| self.key(key)).collect();
                 self.driver.begin(&keys).expect("the keys are of the range");
             }
+            Step::Time { processing, event } => self.pass(*processing, *event),
             Step::Start { full } => self.start(*full),
             Step::Advance(entries) => {
                 let advanced = self.driver.backend.advance_snapshot(usize::from(*entries));
@@ -147,58 +174,95 @@ impl History<'_> {
                 self.running = None;
                 self.must_be_full = true;
             }
-            Step::Die => self.die(),
-        }
-        self.compare();
-    }
-
-    fn commit(&mut self, writes: &[(u8, u8, Option<u8>)], changes: &[(u8, u8, i8, bool)]) {
-        let write = |&(state, key, value): &(u8, u8, Option<u8>)| -> Write {
-            let state = u32::from(state % STATES);
-            (state, self.key(key), value.map(|value| self.value(state, value)))
-        };
-        let writes: Vec<_> = writes.iter().map(write).collect();
-        let change = |&(timer, key, time, set): &(u8, u8, i8, bool)| -> Change {
-            (u32::from(timer % TIMERS), self.key(key), i64::from(time), set)
-        };
-        let changes: Vec<_> = changes.iter().map(change).collect();
-        self.driver.commit(&writes, &changes);
-        for (state, key, value) in writes {
-            self.touched.values.insert((state, key.clone()));
-            match value {
-                Some(value) => self.now.values.insert((state, key), value),
-                None => self.now.values.remove(&(state, key)),
-            };
-        }
-        for (timer, key, time, set) in changes {
-            let timer = (timer, key, time);
-            self.touched.timers.insert(timer.clone());
-            if set {
-                self.now.timers.insert(timer);
-            } else {
-                self.now.timers.remove(&timer);
+            Step::Die => {
+                self.die();
+                keys.extend(0..KEYS);
             }
         }
+        self.compare(keys);
     }
 
-    fn compare(&mut self) {
-        let keys: Vec<_> = (0..KEYS).map(|key| self.key(key)).collect();
-        self.driver.begin(&keys).expect("the keys are of the range");
-        for state in 0..u32::from(STATES) {
-            let loaded = self.driver.load(state, keys.len());
-            for (key, value) in keys.iter().zip(loaded) {
-                let expected = self.now.values.get(&(state, key.clone()));
-                assert_eq!(value.as_ref(), expected, "state {state} of {key:?}");
+    fn commit(&mut self, writes: &[Write], timers: &[Timer], records_have_times: bool) {
+        let mut batch = Batch::default();
+        for write in writes {
+            let state = u32::from(write.state) % self.setup.states.len() as u32;
+            let key = self.key(write.key);
+            if records_have_times {
+                let time = self.event_time + i64::from(write.key % 24) - 12;
+                batch.event_times.insert(key.clone(), time);
+            }
+            if let Some(op) = self.op(state, &key, write) {
+                batch.writes.push((state, key, op));
             }
         }
+        for &Timer { timer, key, time, namespace, set } in timers {
+            let timer = u32::from(timer) % self.setup.timers.len() as u32;
+            let namespace = u64::from(namespace % 3);
+            batch.timers.push((timer, self.key(key), i64::from(time), namespace, set));
+        }
+        self.driver.apply(&batch);
+        let now = self.driver.now;
+        self.model.apply(&batch, &self.setup.states, now, &mut self.touched);
+    }
+
+    /// What a write does, in a way that its state knows.
+    fn op(&mut self, state: u32, key: &Datum, write: &Write) -> Option<Op> {
+        let declared = self.setup.states[state as usize].clone();
+        let number = write.op % 9;
+        Some(match declared.kind {
+            StateKind::List => match number {
+                0..=4 => {
+                    self.serial += 1;
+                    Op::Append(model::element(&declared, self.serial))
+                }
+                8 => Op::Clear,
+                _ => {
+                    let elements = self.driver.entries(state, key);
+                    let at = usize::from(write.entry).checked_rem(elements.len())?;
+                    let number = elements[at].0.clone();
+                    self.model.number(state, key, &elements[at]);
+                    if number_is_touch(write.op) {
+                        Op::TouchEntry(number)
+                    } else {
+                        Op::RemoveEntry(number)
+                    }
+                }
+            },
+            StateKind::Map => match number {
+                0..=4 => Op::Put(entry(&declared, write.entry), value(&declared, write.value)),
+                5 | 6 => Op::RemoveEntry(entry(&declared, write.entry)),
+                7 => Op::TouchEntry(entry(&declared, write.entry)),
+                _ => Op::Clear,
+            },
+            kind => match number {
+                0..=4 if kind == StateKind::Reducing => Op::Merge(value(&declared, write.value)),
+                0..=4 | 8 => Op::Set(value(&declared, write.value)),
+                5 | 6 => Op::Remove,
+                _ => Op::Touch,
+            },
+        })
+    }
+
+    fn pass(&mut self, processing: u8, event: u8) {
+        let now = &mut self.driver.now;
+        now.processing_time += i64::from(processing);
+        if event > 0 {
+            self.event_time += i64::from(event);
+            now.watermark = self.event_time;
+        }
+        self.driver.begin(&[]).expect("an invocation may have no keys");
+    }
+
+    fn compare(&mut self, keys: impl IntoIterator<Item = u8>) {
+        let keys: BTreeSet<_> = keys.into_iter().map(|key| self.key(key)).collect();
+        let keys: Vec<_> = keys.into_iter().collect();
+        self.model.compare(&mut self.driver, &keys);
         for domain in [TimeDomain::EventTime, TimeDomain::ProcessingTime] {
             let of_domain = |timer: u32| self.setup.timers[timer as usize].domain == domain;
-            let times = self.now.timers.iter().filter(|(timer, ..)| of_domain(*timer));
-            let next = times.map(|&(_, _, time)| time).min();
+            let times = self.model.timers.iter().filter(|(timer, ..)| of_domain(*timer));
+            let next = times.map(|&(_, _, time, _)| time).min();
             assert_eq!(self.driver.backend.next_timer(domain), next);
         }
-        let entries = (self.now.values.len() + self.now.timers.len()) as u64;
-        assert_eq!(self.driver.backend.entries(), entries);
     }
 
     fn start(&mut self, full: bool) {
@@ -208,37 +272,18 @@ impl History<'_> {
         if started.is_ok() {
             self.must_be_full |= full;
             self.running = Some(Running {
-                at_start: self.now.clone(),
-                before: std::mem::replace(&mut self.last_start, self.now.clone()),
+                at_start: self.model.clone(),
+                before: std::mem::replace(&mut self.last_start, self.model.clone()),
                 touched: std::mem::take(&mut self.touched),
+                now: self.driver.now,
             });
         }
     }
 
     fn finish(&mut self, snapshot: &Snapshot) {
         let running = self.running.take().expect("only a running snapshot finishes");
-        let mut missing: BTreeSet<_> = self.setup.range.iter().collect();
-        for segment in &snapshot.segments {
-            assert!(missing.remove(&segment.group), "a group has one segment");
-            let records = self.driver.records(segment);
-            let of_group = |key: &Datum| self.setup.groups.group_of(key.hash()) == segment.group;
-            if segment.full {
-                assert_eq!(records, full_records(&running.at_start, of_group));
-            } else {
-                assert!(!self.must_be_full, "every segment of this snapshot is full");
-                check_increment(&records, &running, of_group);
-            }
-        }
-        for group in missing {
-            let of_group = |key: &Datum| self.setup.groups.group_of(key.hash()) == group;
-            let now = full_records(&running.at_start, of_group);
-            let stored = self.chain.groups.contains_key(&group);
-            if stored {
-                let before = full_records(&running.before, of_group);
-                assert!(!self.must_be_full && now == before, "{group} has changed");
-            } else {
-                assert_eq!(now, Records::default(), "{group} was never written");
-            }
+        if snapshot.tables.is_none() {
+            segments::check(&self.driver, &running, snapshot, &self.chain, self.must_be_full);
         }
         self.must_be_full = false;
         self.chain.add(snapshot);
@@ -247,26 +292,25 @@ impl History<'_> {
     }
 
     fn check_restored(&self) {
-        let mut restored = Model::default();
-        for mut task in self.chain.restore(self.make, &self.setup, self.parallelism) {
-            for key in
-                (0..KEYS).map(|key| self.key(key)).filter(|key| task.owns(key)).collect::<Vec<_>>()
-            {
-                for state in 0..u32::from(STATES) {
-                    let value = task.get(state, &key);
-                    restored.values.extend(value.map(|value| ((state, key.clone()), value)));
-                }
-            }
+        let mut timers = BTreeSet::new();
+        for mut task in self.chain.restore(self.makes[1], &self.setup, self.parallelism) {
+            task.now = self.driver.now;
+            let keys = (0..KEYS).map(|key| self.key(key));
+            let keys: Vec<_> = keys.filter(|key| task.owns(key)).collect();
+            self.kept.compare(&mut task, &keys);
             for domain in [TimeDomain::EventTime, TimeDomain::ProcessingTime] {
-                restored.timers.extend(task.drain_timers(domain));
+                timers.extend(task.drain_timers(domain));
             }
         }
-        assert_eq!(restored, self.kept);
+        assert_eq!(timers, self.kept.timers, "restored timers");
     }
 
     fn die(&mut self) {
-        self.driver = self.chain.restore(self.make, &self.setup, 1).remove(0);
-        self.now = self.kept.clone();
+        self.makes.swap(0, 1);
+        let now = self.driver.now;
+        self.driver = self.chain.restore(self.makes[0], &self.setup, 1).remove(0);
+        self.driver.now = now;
+        self.model = self.kept.clone();
         self.last_start = self.kept.clone();
         self.touched = Touched::default();
         self.running = None;
@@ -274,33 +318,36 @@ impl History<'_> {
     }
 }
 
-fn full_records(model: &Model, of_group: impl Fn(&Datum) -> bool) -> Records {
-    let values = model.values.iter().filter(|((_, key), _)| of_group(key));
-    let timers = model.timers.iter().filter(|(_, key, _)| of_group(key));
-    Records {
-        values: values.map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
-        timers: timers.map(|timer| (timer.clone(), true)).collect(),
+fn number_is_touch(op: u8) -> bool {
+    op % 9 == 7
+}
+
+/// An entry key of a map: in no order of the numbers, with those that are hard to keep in order.
+fn entry(state: &StateDeclaration, number: u8) -> Datum {
+    let number = number % ENTRIES;
+    match state.map_key {
+        Some(KeyLayout::S64) => Datum::signed((i64::from(number) - 12) * (1 << 40)),
+        Some(KeyLayout::Bytes) => {
+            let bytes: &[&[u8]] = &[b"", b"\0", b"\0\0", b"\0\x01", b"\x01", b"a", b"a\0", b"ab"];
+            match bytes.get(usize::from(number)) {
+                Some(bytes) => Datum::from(*bytes),
+                None => Datum::Bytes(vec![0xff; usize::from(number) - 7]),
+            }
+        }
+        _ => Datum::Word(u64::from(number) << 56 | u64::from(number)),
     }
 }
 
-/// An increment holds what differs from the snapshot before, and nothing that was not written in
-/// between.
-fn check_increment(records: &Records, running: &Running, of_group: impl Fn(&Datum) -> bool) {
-    let Running { at_start, before, touched } = running;
-    for (pair, value) in &records.values {
-        assert!(touched.values.contains(pair), "{pair:?} was not written");
-        assert_eq!(value.as_ref(), at_start.values.get(pair), "{pair:?}");
+/// A value of a state.
+fn value(state: &StateDeclaration, number: u8) -> Datum {
+    if state.value.is_words() {
+        return Datum::Word(u64::from(number).wrapping_sub(9));
     }
-    for (timer, set) in &records.timers {
-        assert!(touched.timers.contains(timer), "{timer:?} was not changed");
-        assert_eq!(*set, at_start.timers.contains(timer), "{timer:?}");
+    if state.name == "tags" {
+        return Datum::Bytes(vec![1, number % 40]);
     }
-    for pair in touched.values.iter().filter(|(_, key)| of_group(key)) {
-        let differs = before.values.get(pair) != at_start.values.get(pair);
-        assert!(!differs || records.values.contains_key(pair), "{pair:?} is missing");
-    }
-    for timer in touched.timers.iter().filter(|(_, key, _)| of_group(key)) {
-        let differs = before.timers.contains(timer) != at_start.timers.contains(timer);
-        assert!(!differs || records.timers.contains_key(timer), "{timer:?} is missing");
-    }
+    Datum::Bytes(vec![number; usize::from(number % 40)])
 }
+
+/// Entries by state, key and entry key.
+type ByEntry<T> = BTreeMap<(u32, Datum, Datum), T>;

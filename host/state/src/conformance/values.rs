@@ -1,17 +1,13 @@
 //! Cases about values: layouts, invocations, removal, refused accesses.
 
-use super::driver::{Datum, Driver, setup};
+use super::driver::{Datum, Driver};
+use super::states::{COUNT, MEAN, SUM, TEXT, setup};
 use super::{Make, Setup};
 use crate::declaration::{KeyLayout, StateId};
 use crate::error::Error;
 use crate::key::KeyGroupRange;
 use crate::window::Window;
 use crate::writes::WriteSet;
-
-const SUM: u32 = 0;
-const TEXT: u32 = 1;
-const MEAN: u32 = 2;
-const COUNT: u32 = 3;
 
 pub(super) fn run(make: Make<'_>) {
     every_layout_is_read_as_it_was_committed(make);
@@ -49,7 +45,7 @@ fn every_layout_is_read_as_it_was_committed(make: Make<'_>) {
         assert_eq!(driver.get(MEAN, key), Some(Datum::Word(f64::NAN.to_bits())));
         assert_eq!(driver.get(COUNT, key), Some(Datum::Word(u64::MAX)));
         assert_eq!(driver.get(SUM, &keys(layout)[2]), None, "other keys have no values");
-        assert_eq!(driver.backend.entries(), 4);
+        driver.assert_entries(4);
     }
 }
 
@@ -76,7 +72,7 @@ fn an_invocation_that_is_not_committed_changed_nothing(make: Make<'_>) {
     driver.begin(&keys[1..]).expect("a new invocation abandons the one before");
     assert_eq!(driver.load(SUM, 99), vec![None; 99]);
     driver.backend.commit(&WriteSet::new(&driver.setup.states)).expect("nothing to write");
-    assert_eq!(driver.backend.entries(), 1);
+    driver.assert_entries(1);
     assert_eq!(driver.get(SUM, &keys[0]), Some(1.into()));
     driver.begin(&[]).expect("an invocation may have no keys");
     assert_eq!(driver.load(TEXT, 0), vec![]);
@@ -103,7 +99,7 @@ fn the_last_write_of_a_slot_wins(make: Make<'_>) {
     assert_eq!(driver.get(TEXT, &bob), None);
     assert_eq!(driver.get(TEXT, &cid), Some("new".into()));
     assert_eq!(driver.get(SUM, &ann), Some(2.into()));
-    assert_eq!(driver.backend.entries(), 3);
+    driver.assert_entries(3);
 }
 
 fn removed_values_are_gone_and_may_come_back(make: Make<'_>) {
@@ -111,7 +107,7 @@ fn removed_values_are_gone_and_may_come_back(make: Make<'_>) {
         let mut driver = Driver::new(make, &setup(layout));
         let key = &keys(layout)[0];
         driver.remove(SUM, key);
-        assert_eq!(driver.backend.entries(), 0, "removing what is not there does nothing");
+        driver.assert_entries(0);
         driver.put(SUM, key, 1);
         driver.put(TEXT, key, "");
         assert_eq!(driver.get(TEXT, key), Some("".into()), "an empty value is a value");
@@ -119,7 +115,7 @@ fn removed_values_are_gone_and_may_come_back(make: Make<'_>) {
         assert_eq!(driver.get(SUM, key), None);
         assert_eq!(driver.get(TEXT, key), Some("".into()), "states are apart");
         driver.remove(TEXT, key);
-        assert_eq!(driver.backend.entries(), 0);
+        driver.assert_entries(0);
         driver.put(SUM, key, 2);
         assert_eq!(driver.get(SUM, key), Some(2.into()));
         assert_eq!(driver.get(TEXT, key), None);
@@ -150,7 +146,7 @@ fn many_keys_come_and_go(make: Make<'_>) {
         }
         writes.extend(keys.iter().map(|key| (COUNT, key.clone(), Some(Datum::Word(round)))));
         driver.commit(&writes, &[]);
-        assert_eq!(driver.backend.entries(), 3000);
+        driver.assert_entries(3000);
         driver.begin(&keys).expect("the keys are of the range");
         assert_eq!(driver.load(COUNT, 3000), vec![Some(Datum::Word(round)); 3000]);
     }

@@ -1,4 +1,4 @@
-//! One key group: its table and timers, what changed since the last snapshot, and its part of the
+//! One key group: its table, collections and timers, what changed since the last snapshot, and its part of the
 //! running one.
 //!
 //! A running snapshot holds what was committed before it started. A value that it still needs is
@@ -11,13 +11,16 @@
 
 use std::collections::BTreeMap;
 
+use super::collections::{Change, Entries};
 use super::row::{Layout, Mark};
 use super::table::{ABSENT, Table};
-use crate::declaration::{StateId, TimerId};
+use crate::backend::Now;
+use crate::declaration::TimerId;
 use crate::key::KeyGroup;
 use crate::segment::{Cell, Schema, Stamped, Writer};
 use crate::snapshot::Segment;
 use crate::timers::{GroupTimers, Timer};
+use crate::ttl;
 
 /// Increments may reach this size before they are compared with that of the full segment.
 const INCREMENTS_BYTES_MIN: usize = 4096;
@@ -27,6 +30,8 @@ const INCREMENTS_BYTES_MIN: usize = 4096;
 #[repr(C, align(64))]
 pub(super) struct Group {
     pub(super) table: Table,
+    /// For each collection state, its entries.
+    collections: Box<[Box<dyn Entries>]>,
     timers: GroupTimers,
     /// Rows with a value that was written in this version, if changes are tracked.
     dirty: Vec<u32>,
@@ -45,6 +50,8 @@ struct Part {
     writer: Writer,
     rows: Rows,
     timers: Timers,
+    /// The time at which the snapshot started: what was expired then is not in a full segment.
+    now: Now,
 }
 
 /// The values that are left to encode.
@@ -73,11 +80,18 @@ impl Part {
     /// Encodes a value as its mark says: set, removed, or neither when it was not there before the
     /// version either.
     fn put(&mut self, layout: &Layout, table: &Table, row: u32, state: usize, mark: Mark) {
-        if mark.present() || mark.was_present() {
-            let value = table.value(layout, row, state);
-            let value = value.map(Stamped::from);
-            self.writer.value(StateId(state as u32), table.key(layout, row), value);
+        if !mark.present() && !mark.was_present() {
+            return;
         }
+        let stamp = table.stamp(layout, row, state);
+        if let (Rows::All { .. }, Some(ttl)) = (&self.rows, &layout.ttls[state])
+            && ttl::is_expired(ttl, stamp, self.now)
+        {
+            return;
+        }
+        let value = table.value(layout, row, state);
+        let value = value.map(|value| Stamped { value, stamp });
+        self.writer.value(layout.ids[state], table.key(layout, row), value);
     }
 
     fn put_timers(&mut self, timers: &GroupTimers) -> usize {
@@ -102,9 +116,10 @@ impl Part {
 }
 
 impl Group {
-    pub(super) fn new(timers: usize) -> Self {
+    pub(super) fn new(collections: Box<[Box<dyn Entries>]>, timers: usize) -> Self {
         Self {
             table: Table::default(),
+            collections,
             timers: GroupTimers::new(timers),
             dirty: Vec::new(),
             tracked: false,
@@ -115,16 +130,41 @@ impl Group {
         }
     }
 
+    /// Whether a running snapshot is not through with it.
+    pub(super) fn is_in_snapshot(&self) -> bool {
+        self.part.is_some()
+    }
+
     pub(super) fn timers(&self) -> &GroupTimers {
         &self.timers
     }
 
     pub(super) fn entries(&self) -> usize {
-        self.table.values() + self.timers.len()
+        let of_collections: usize = self.collections.iter().map(|entries| entries.len()).sum();
+        self.table.values() + of_collections + self.timers.len()
+    }
+
+    /// The entries of a collection state.
+    #[inline]
+    pub(super) fn collection(&self, collection: usize) -> &dyn Entries {
+        &*self.collections[collection]
+    }
+
+    /// The entries of a collection state, and what a change to them goes by.
+    #[inline]
+    pub(super) fn change_collection(
+        &mut self,
+        collection: usize,
+        version: u32,
+    ) -> (&mut dyn Entries, Change<'_>) {
+        let writer = self.part.as_mut().map(|part| &mut part.writer);
+        let change = Change { version, tracked: self.tracked, writer };
+        (&mut *self.collections[collection], change)
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        self.table.allocated_bytes() + self.dirty.capacity() * 4
+        let of_collections = self.collections.iter().map(|entries| entries.allocated_bytes());
+        self.table.allocated_bytes() + self.dirty.capacity() * 4 + of_collections.sum::<usize>()
     }
 
     /// The row of a key, which is made if there is none. Says whether other rows moved for it. A
@@ -189,6 +229,77 @@ impl Group {
         }
     }
 
+    /// Sets a value and its stamp, or removes it.
+    pub(super) fn write(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        (row, state): (u32, usize),
+        value: Option<Stamped<'_>>,
+    ) {
+        match value.map(|value| value.value) {
+            Some(Cell::Word(word)) => self.write_word(layout, version, row, state, Some(word)),
+            Some(Cell::Bytes(bytes)) => self.write_bytes(layout, version, row, state, Some(bytes)),
+            None if layout.states[state] => self.write_word(layout, version, row, state, None),
+            None => self.write_bytes(layout, version, row, state, None),
+        }
+        if let Some(Stamped { stamp, .. }) = value {
+            self.table.set_stamp(layout, row, state, stamp);
+        }
+    }
+
+    /// Changes a value of bytes that is there, in place.
+    pub(super) fn update_bytes(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        (row, state): (u32, usize),
+        stamp: i64,
+        change: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let mark = self.mark_for_write(layout, version, row, state);
+        self.table.update_bytes(layout, row, state, mark, change);
+        self.table.set_stamp(layout, row, state, stamp);
+    }
+
+    /// Gives a value that is there another stamp.
+    pub(super) fn restamp(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        (row, state): (u32, usize),
+        stamp: i64,
+    ) {
+        if self.table.stamp(layout, row, state) != stamp {
+            let mark = self.mark_for_write(layout, version, row, state);
+            self.table.set_mark(layout, row, state, mark);
+            self.table.set_stamp(layout, row, state, stamp);
+        }
+    }
+
+    /// Whether there is a value, and it is not expired.
+    #[inline]
+    pub(super) fn is_live(&self, layout: &Layout, row: u32, state: usize, now: Now) -> bool {
+        self.table.mark(layout, row, state).present()
+            && !self.table.is_expired(layout, row, state, now)
+    }
+
+    /// Removes a value that is expired. Says whether it was.
+    pub(super) fn remove_expired(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        (row, state): (u32, usize),
+        now: Now,
+    ) -> bool {
+        let present = self.table.mark(layout, row, state).present();
+        let expired = present && self.table.is_expired(layout, row, state, now);
+        if expired {
+            self.write(layout, version, (row, state), None);
+        }
+        expired
+    }
+
     /// Sets or removes a value without taking it for a change.
     pub(super) fn restore_value(
         &mut self,
@@ -196,18 +307,14 @@ impl Group {
         hash: u64,
         key: Cell<'_>,
         state: usize,
-        value: Option<Cell<'_>>,
+        value: Option<Stamped<'_>>,
     ) {
         let row = match value {
             Some(_) => self.insert(layout, 0, hash, key).0,
             None => self.table.find(layout, hash, key),
         };
-        match value {
-            _ if row == ABSENT => {}
-            Some(Cell::Word(word)) => self.write_word(layout, 0, row, state, Some(word)),
-            Some(Cell::Bytes(bytes)) => self.write_bytes(layout, 0, row, state, Some(bytes)),
-            None if layout.states[state] => self.write_word(layout, 0, row, state, None),
-            None => self.write_bytes(layout, 0, row, state, None),
+        if row != ABSENT {
+            self.write(layout, 0, (row, state), value);
         }
     }
 
@@ -276,15 +383,17 @@ impl Group {
     }
 
     /// Fixes what the group's part of a snapshot holds. `version` is the one that ends now.
-    pub(super) fn start(&mut self, schema: &Schema, version: u32, full: bool) {
-        let (rows, timers) = if full || !self.tracked {
+    pub(super) fn start(&mut self, schema: &Schema, version: u32, full: bool, now: Now) {
+        let full = full || !self.tracked;
+        let (rows, timers) = if full {
             if !self.stored && self.entries() == 0 {
                 return;
             }
             self.forget_changes();
             (Rows::All { next: 0 }, Timers::All)
         } else {
-            if self.dirty.is_empty() && self.timers.changed.is_empty() {
+            let unchanged = self.dirty.is_empty() && self.timers.changed.is_empty();
+            if unchanged && !self.collections.iter().any(|entries| entries.is_changed()) {
                 return;
             }
             let rows = std::mem::take(&mut self.dirty);
@@ -293,7 +402,8 @@ impl Group {
         };
         self.tracked = true;
         self.stored = true;
-        self.part = Some(Box::new(Part { writer: Writer::new(schema), rows, timers }));
+        self.collections.iter_mut().for_each(|entries| entries.start(full, version, now));
+        self.part = Some(Box::new(Part { writer: Writer::new(schema), rows, timers, now }));
     }
 
     /// Encodes about `budget` of what is left, and yields the segment when nothing is.
@@ -307,22 +417,23 @@ impl Group {
         let Some(part) = &mut self.part else { return Progress::Done(None) };
         let walked = walk(part, &mut self.table, layout, version, *budget);
         *budget -= walked.rows;
-        if !walked.done || *budget == 0 {
+        let mut done = walked.done;
+        for entries in &mut self.collections {
+            done = done && entries.advance(&mut part.writer, version, budget);
+        }
+        if !done || *budget == 0 {
             return Progress::Paused;
         }
         *budget = budget.saturating_sub(part.put_timers(&self.timers));
         let part = self.part.take().expect("it was there above");
+        self.collections.iter_mut().for_each(|entries| entries.end());
         let full = matches!(part.rows, Rows::All { .. });
         let entries = part.writer.entries();
         if !full && entries == 0 {
             return Progress::Done(None);
         }
         let bytes = part.writer.finish();
-        if full {
-            (self.full_bytes, self.increments_bytes) = (bytes.len(), 0);
-        } else {
-            self.increments_bytes += bytes.len();
-        }
+        self.add_to_chain(full, bytes.len());
         if self.increments_bytes > self.full_bytes.max(INCREMENTS_BYTES_MIN) {
             self.write_anew();
         }
@@ -335,7 +446,17 @@ impl Group {
     /// Gives the running snapshot up and makes the next segment a full one.
     pub(super) fn abandon(&mut self) {
         self.part = None;
+        self.collections.iter_mut().for_each(|entries| entries.end());
         self.write_anew();
+    }
+
+    /// Counts what the chain of the group's segments has come to.
+    fn add_to_chain(&mut self, full: bool, bytes: usize) {
+        if full {
+            (self.full_bytes, self.increments_bytes) = (bytes, 0);
+        } else {
+            self.increments_bytes += bytes;
+        }
     }
 
     fn write_anew(&mut self) {
@@ -346,15 +467,56 @@ impl Group {
     fn forget_changes(&mut self) {
         self.dirty.clear();
         self.timers.changed.clear();
+        self.collections.iter_mut().for_each(|entries| entries.forget_changes());
     }
 
-    /// Empties the group, or leaves it as it is, before a segment is applied to it.
-    pub(super) fn start_restore(&mut self, full: bool) {
-        if full {
-            let families = self.timers.families();
-            *self = Self::new(families);
-        }
+    /// Stops listing changes while a segment is applied, which is none.
+    pub(super) fn start_restore(&mut self) {
+        self.abandon();
+    }
+
+    /// Takes the segment that was applied for the last of a chain, which increments may follow.
+    pub(super) fn end_restore(&mut self, full: bool, bytes: usize) {
+        self.add_to_chain(full, bytes);
         self.stored = true;
+        self.tracked = true;
+    }
+
+    /// Looks at some rows from `next` on, removes values that are expired, and stamps those without a stamp. Says
+    /// whether it came past the last one.
+    pub(super) fn clean_rows(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        now: Now,
+        next: &mut u32,
+        budget: &mut usize,
+    ) -> bool {
+        while *next < self.table.end() {
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            let row = *next;
+            *next += 1;
+            if !self.table.is_occupied(layout, row) {
+                continue;
+            }
+            for (state, ttl) in layout.ttls.iter().enumerate() {
+                let Some(ttl) = ttl else { continue };
+                if self.remove_expired(layout, version, (row, state), now) {
+                    continue;
+                }
+                let stamp = ttl::first_stamp(ttl, now);
+                if self.table.mark(layout, row, state).present()
+                    && self.table.stamp(layout, row, state) == ttl::NO_STAMP
+                    && stamp != ttl::NO_STAMP
+                {
+                    self.restamp(layout, version, (row, state), stamp);
+                }
+            }
+        }
+        true
     }
 }
 

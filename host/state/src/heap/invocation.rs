@@ -6,15 +6,18 @@ use std::hint::black_box;
 use super::group::Group;
 use super::row::Layout;
 use super::table::ABSENT;
+use crate::backend::Now;
 use crate::column::{BytesColumn, Column};
+use crate::declaration::TtlUpdate;
 use crate::error::Error;
 use crate::key::{KeyGroupRange, KeyGroups};
-use crate::segment::Cell;
+use crate::segment::{Cell, Stamped};
+use crate::ttl::{self, NO_STAMP};
 use crate::window::Window;
 use crate::writes::{StateWrites, WriteOp, WriteSet};
 
 /// Keys whose rows are read before any of them is looked at: few enough for the first-level cache.
-const STAGE: usize = 256;
+pub(super) const STAGE: usize = 256;
 
 /// Buckets that all keys are compared with side by side, before each goes on for itself.
 const ROUNDS: usize = 2;
@@ -35,8 +38,14 @@ pub(super) struct Invocation {
     keys: Column,
     hashes: Vec<u64>,
     places: Vec<Place>,
+    now: Now,
     absent: usize,
     removed: bool,
+    /// For each slot, 1 + the state of which it has an empty value for the time until a merge finds nothing there;
+    /// or 0. Empty if no slot has.
+    held: Vec<u32>,
+    /// Slots and states whose values a load found expired.
+    expired: Vec<(u32, u32)>,
 }
 
 impl Invocation {
@@ -45,16 +54,19 @@ impl Invocation {
             keys: Column::empty(words),
             hashes: Vec::new(),
             places: Vec::new(),
+            now: Now::default(),
             absent: 0,
             removed: false,
+            held: Vec::new(),
+            expired: Vec::new(),
         }
     }
 
     /// Finds the keys.
     pub(super) fn begin(
         &mut self,
-        keys: &Column,
-        hashes: &[u64],
+        (keys, hashes): (&Column, &[u64]),
+        now: Now,
         key_groups: KeyGroups,
         range: KeyGroupRange,
         groups: &[Group],
@@ -87,6 +99,7 @@ impl Invocation {
                 ),
             });
         }
+        self.now = now;
         self.keys.extend_from_range(keys, 0, keys.len());
         self.hashes.extend_from_slice(hashes);
         self.resolve(groups, layout);
@@ -126,8 +139,34 @@ impl Invocation {
         self.keys.clear();
         self.hashes.clear();
         self.places.clear();
+        self.held.clear();
+        self.expired.clear();
         self.absent = 0;
         std::mem::take(&mut self.removed)
+    }
+
+    /// The time of the invocation.
+    pub(super) fn now(&self) -> Now {
+        self.now
+    }
+
+    /// How many slots there are.
+    pub(super) fn slots(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Removes what loads found expired, unless it was written since.
+    pub(super) fn clean_up(&mut self, groups: &mut [Group], layout: &Layout, version: u32) {
+        for (slot, state) in std::mem::take(&mut self.expired) {
+            // Rows may have moved since.
+            let (group, hash, key) = self.key(slot as usize);
+            let group = &mut groups[group as usize];
+            let row = group.table.find(layout, hash, key);
+            if row != ABSENT {
+                let value = (row, state as usize);
+                self.removed |= group.remove_expired(layout, version, value, self.now);
+            }
+        }
     }
 
     /// The group, hash and key of a slot.
@@ -141,7 +180,7 @@ impl Invocation {
 
     /// Gathers the values of a state.
     pub(super) fn load(
-        &self,
+        &mut self,
         groups: &[Group],
         layout: &Layout,
         state: usize,
@@ -154,6 +193,48 @@ impl Invocation {
                 Column::Bytes(values) => load_bytes(places, groups, layout, state, values),
             };
             window.present.set_word(word, bits);
+        }
+        if layout.ttls[state].is_some() {
+            self.hide_expired(groups, layout, state, window);
+        }
+    }
+
+    /// Takes values out of a window that are expired, unless reads return them, and remembers them.
+    fn hide_expired(
+        &mut self,
+        groups: &[Group],
+        layout: &Layout,
+        state: usize,
+        window: &mut Window,
+    ) {
+        let found = self.expired.len();
+        for (slot, place) in (0..).zip(&self.places) {
+            if window.present.get(slot as usize) {
+                let table = &groups[place.group as usize].table;
+                if table.is_expired(layout, place.row, state, self.now) {
+                    self.expired.push((slot, state as u32));
+                }
+            }
+        }
+        let ttl = layout.ttls[state].as_ref().expect("the caller has looked");
+        // What is expired has one visibility, whatever its stamp: that of the state.
+        if self.expired.len() == found || ttl::is_visible(ttl, NO_STAMP + 1, self.now) {
+            return;
+        }
+        for &(slot, _) in &self.expired[found..] {
+            window.present.set(slot as usize, false);
+        }
+        match &mut window.values {
+            Column::Words(words) => {
+                self.expired[found..].iter().for_each(|&(slot, _)| words[slot as usize] = 0);
+            }
+            Column::Bytes(loaded) => {
+                let mut left = BytesColumn::with_capacity(loaded.len(), loaded.arena().len());
+                for (slot, value) in loaded.iter().enumerate() {
+                    left.push(if window.present.get(slot) { value } else { &[] });
+                }
+                *loaded = left;
+            }
         }
     }
 
@@ -169,8 +250,18 @@ impl Invocation {
         while self.absent > 0 && self.insert(writes, groups, layout, version) {
             self.resolve(groups, layout);
         }
-        for (state, writes) in writes.states() {
-            let state = state.0 as usize;
+        for (state, id) in layout.ids.iter().enumerate() {
+            let of_state = writes.state(*id);
+            // Looks at every write, so that it needs no branch for each.
+            let plain = of_state
+                .ops
+                .iter()
+                .fold(true, |plain, op| plain & matches!(op, WriteOp::Set | WriteOp::Remove));
+            if !plain || layout.ttls[state].is_some() {
+                self.commit_each(writes, of_state, groups, layout, (state, version));
+                continue;
+            }
+            let writes = of_state;
             let slots = writes.slots.iter().zip(writes.ops.iter().map(|op| *op == WriteOp::Set));
             let mut removed = false;
             match &writes.values {
@@ -199,6 +290,64 @@ impl Invocation {
         }
     }
 
+    /// Applies writes one by one: merges, and those that have to do with stamps.
+    fn commit_each(
+        &mut self,
+        all: &WriteSet,
+        writes: &StateWrites,
+        groups: &mut [Group],
+        layout: &Layout,
+        (state, version): (usize, u32),
+    ) {
+        let (now, ttl) = (self.now, layout.ttls[state]);
+        for (write, (&slot, &op)) in writes.slots.iter().zip(&writes.ops).enumerate() {
+            let Place { group, row } = self.places[slot as usize];
+            if row == ABSENT {
+                continue;
+            }
+            let (group, place) = (&mut groups[group as usize], (row, state));
+            let held = self.held.get_mut(slot as usize).filter(|it| **it == 1 + state as u32);
+            let stamp = ttl.map_or(NO_STAMP, |ttl| {
+                let event_time = all.event_time(slot).unwrap_or(now.watermark);
+                ttl::stamp(&ttl, now, event_time)
+            });
+            match op {
+                WriteOp::Touch => {
+                    let counts = ttl.is_some_and(|ttl| ttl.update == TtlUpdate::OnReadAndWrite);
+                    if counts && held.is_none() && group.is_live(layout, row, state, now) {
+                        group.restamp(layout, version, place, stamp);
+                    }
+                    continue;
+                }
+                WriteOp::Merge if held.is_none() && group.is_live(layout, row, state, now) => {
+                    match writes.value(write) {
+                        Cell::Word(delta) => {
+                            let (word, _) = group.table.word(layout, row, state);
+                            let value = Cell::Word(writes.merge_words(word, delta));
+                            group.write(layout, version, place, Some(Stamped { value, stamp }));
+                        }
+                        Cell::Bytes(delta) => {
+                            let merge = |value: &mut Vec<u8>| writes.merge_bytes(value, delta);
+                            group.update_bytes(layout, version, place, stamp, merge);
+                        }
+                    }
+                }
+                WriteOp::Set | WriteOp::Merge => {
+                    let value = writes.value(write);
+                    group.write(layout, version, place, Some(Stamped { value, stamp }));
+                }
+                WriteOp::Remove => {
+                    self.removed = true;
+                    group.write(layout, version, place, None);
+                }
+                WriteOp::Append | WriteOp::Clear => unreachable!("the state is no collection"),
+            }
+            if let Some(held) = held {
+                *held = 0;
+            }
+        }
+    }
+
     /// Makes rows for the keys without one that are about to get a value. Says whether other rows
     /// moved.
     fn insert(
@@ -209,18 +358,24 @@ impl Invocation {
         version: u32,
     ) -> bool {
         let mut moved = false;
-        for (state, StateWrites { slots, ops, .. }) in writes.states() {
-            for (&slot, _) in slots.iter().zip(ops).filter(|(_, op)| **op == WriteOp::Set) {
-                let (index, hash, key) = self.key(slot as usize);
-                if self.places[slot as usize].row != ABSENT {
+        for (state, id) in layout.ids.iter().enumerate() {
+            let StateWrites { slots, ops, .. } = writes.state(*id);
+            for (&slot, &op) in slots.iter().zip(ops) {
+                let gives = matches!(op, WriteOp::Set | WriteOp::Merge);
+                if !gives || self.places[slot as usize].row != ABSENT {
                     continue;
                 }
+                let (index, hash, key) = self.key(slot as usize);
                 let group = &mut groups[index as usize];
                 let (row, others_moved) = group.insert(layout, version, hash, key);
                 moved |= others_moved;
                 // A row without values would not survive the next insertion; the value follows.
-                group.hold(layout, version, row, state.0 as usize);
+                group.hold(layout, version, row, state);
                 self.places[slot as usize].row = row;
+                if op == WriteOp::Merge {
+                    self.held.resize(self.places.len(), 0);
+                    self.held[slot as usize] = 1 + state as u32;
+                }
             }
         }
         moved

@@ -1,46 +1,72 @@
 //! How the rows of a table are laid out in buckets, and the mark of each value in them.
 //!
 //! A bucket is one or more cache lines for two to four rows: their keys, then their values state by
-//! state, then their marks, two a word. Rows of one numeric state are three to a line, so that a
+//! state, then the stamps of states with a time-to-live, then the values' marks, two a word. Rows of one numeric state are three to a line, so that a
 //! look-up reads one line: the keys that it compares, the value and its mark. A numeric key or
 //! value is its word; of bytes, the word is a number in a slab, and for a key also a tag of its
 //! hash in the upper half, so that other keys are told apart without looking at their bytes.
 //!
 //! A row is named by its bucket, times four, plus its place in it.
 
-use crate::declaration::{KeyLayout, StateDeclaration};
+use crate::declaration::{StateDeclaration, StateId, Ttl};
+use crate::segment::Schema;
 
 /// Words in a cache line.
 pub(super) const LINE: usize = 8;
 
-/// Where things are in a bucket.
+/// Where things are in a bucket. Its states are those with one value a key, numbered from 0 in their order.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Whether keys are words.
     pub(super) key_words: bool,
     /// For each state, whether its values are words.
     pub(super) states: Vec<bool>,
+    /// For each state, how long its values live.
+    pub(super) ttls: Vec<Option<Ttl>>,
+    /// For each state, its number in the declaration.
+    pub(super) ids: Vec<StateId>,
+    /// For each state, which column of stamps is its; none if it has no time-to-live.
+    stamps: Vec<Option<usize>>,
     /// Rows in a bucket.
     pub(super) slots: usize,
     /// Lines in a bucket.
     pub(super) lines: usize,
+    /// The first word of a bucket's marks.
+    marks: usize,
 }
 
 impl Layout {
-    pub(super) fn new(key: KeyLayout, states: &[StateDeclaration]) -> Self {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let is_cell = |state: &&StateDeclaration| state.kind.is_cell();
+        let states: Vec<_> = schema.states().iter().filter(is_cell).collect();
+        let ids = (0..).zip(schema.states()).filter(|(_, state)| state.kind.is_cell());
+        let mut expiring = states.len()..;
+        let column = |state: &&StateDeclaration| state.ttl.and_then(|_| expiring.next());
+        let stamps: Vec<Option<usize>> = states.iter().map(column).collect();
+        let columns = states.len() + stamps.iter().flatten().count();
         // As many as fill a line, or the least of lines, with the least left over.
-        let slots = match states.len() {
+        let slots = match columns {
             0 | 1 => 3,
             2 => 2,
             _ => 4,
         };
-        let words = slots * (1 + states.len()) + (slots * states.len()).div_ceil(2);
+        let marks = slots * (1 + columns);
+        let words = marks + (slots * states.len()).div_ceil(2);
         Self {
-            key_words: key.is_words(),
+            key_words: schema.key().is_words(),
             states: states.iter().map(|state| state.value.is_words()).collect(),
+            ttls: states.iter().map(|state| state.ttl).collect(),
+            ids: ids.map(|(id, _)| StateId(id)).collect(),
+            stamps,
             slots,
             lines: words.div_ceil(LINE),
+            marks,
         }
+    }
+
+    /// Whether any state has a time-to-live.
+    pub(super) fn expires(&self) -> bool {
+        self.ttls.iter().any(Option::is_some)
     }
 
     /// The word of a row's key.
@@ -60,7 +86,14 @@ impl Layout {
     #[inline]
     pub(super) fn mark(&self, row: u32, state: usize) -> (usize, usize) {
         let number = self.slots * state + place(row);
-        (self.bucket(row) + self.slots * (1 + self.states.len()) + number / 2, number)
+        (self.bucket(row) + self.marks + number / 2, number)
+    }
+
+    /// The word of a value's stamp, if the state has stamps.
+    #[inline]
+    pub(super) fn stamp(&self, row: u32, state: usize) -> Option<usize> {
+        let column = self.stamps[state]?;
+        Some(self.bucket(row) + self.slots * (1 + column) + place(row))
     }
 
     #[inline]
@@ -79,7 +112,7 @@ pub(super) fn place(row: u32) -> usize {
 /// there before that.
 ///
 /// Time is counted in versions: each snapshot that starts begins a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Mark(u32);
 
 impl Mark {

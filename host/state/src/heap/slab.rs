@@ -34,6 +34,16 @@ impl Slab {
         }
     }
 
+    /// Changes a byte string in place.
+    pub(super) fn update(&mut self, number: u64, change: impl FnOnce(&mut Vec<u8>)) {
+        let cell = &mut self.cells[number as usize];
+        let mut bytes = std::mem::take(cell).into_vec();
+        self.bytes -= bytes.len();
+        change(&mut bytes);
+        self.bytes += bytes.len();
+        *cell = bytes.into_boxed_slice();
+    }
+
     pub(super) fn remove(&mut self, number: u64) {
         let cell = std::mem::take(&mut self.cells[number as usize]);
         self.bytes -= cell.len();

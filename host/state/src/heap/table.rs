@@ -10,8 +10,10 @@
 
 use super::row::{LINE, Layout, Mark, place};
 use super::slab::Slab;
+use crate::backend::Now;
 use crate::key::{hash_bytes, hash_word};
 use crate::segment::Cell;
+use crate::ttl::{self, NO_STAMP};
 
 /// No row.
 pub(super) const ABSENT: u32 = u32::MAX;
@@ -246,6 +248,41 @@ impl Table {
         fits
     }
 
+    /// A value's stamp, or that of none if the state has no stamps.
+    #[inline]
+    pub(super) fn stamp(&self, layout: &Layout, row: u32, state: usize) -> i64 {
+        layout.stamp(row, state).map_or(NO_STAMP, |at| self.word_at(at) as i64)
+    }
+
+    /// Whether a value's time is up.
+    #[inline]
+    pub(super) fn is_expired(&self, layout: &Layout, row: u32, state: usize, now: Now) -> bool {
+        let ttl = &layout.ttls[state];
+        ttl.is_some_and(|ttl| ttl::is_expired(&ttl, self.stamp(layout, row, state), now))
+    }
+
+    /// Sets a value's stamp, if the state has stamps.
+    #[inline]
+    pub(super) fn set_stamp(&mut self, layout: &Layout, row: u32, state: usize, stamp: i64) {
+        if let Some(at) = layout.stamp(row, state) {
+            *self.word_at_mut(at) = stamp as u64;
+        }
+    }
+
+    /// Changes a value of bytes that is there, under its new mark.
+    pub(super) fn update_bytes(
+        &mut self,
+        layout: &Layout,
+        row: u32,
+        state: usize,
+        mark: Mark,
+        change: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let (word, _) = self.word(layout, row, state);
+        self.cells.update(word, change);
+        self.set_mark(layout, row, state, mark);
+    }
+
     /// Sets or removes a numeric value, under its new mark.
     #[inline]
     pub(super) fn set_word(
@@ -378,6 +415,7 @@ impl Table {
         *self.word_at_mut(layout.key(to)) = key;
         for state in 0..layout.states.len() {
             *self.word_at_mut(layout.value(to, state)) = old.word_at(layout.value(row, state));
+            self.set_stamp(layout, to, state, old.stamp(layout, row, state));
             self.set_mark(layout, to, state, old.mark(layout, row, state));
         }
         to

@@ -1,7 +1,6 @@
 //! Tests of the heap backend: the suite of all backends, random histories, and what only this one
 //! promises.
 
-use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -37,22 +36,6 @@ fn the_heap_backend_conforms() {
     conformance::run(make);
 }
 
-fn step() -> impl Strategy<Value = history::Step> {
-    use history::{KEYS, STATES, Step, TIMERS};
-    let value = prop_oneof![2 => any::<u8>().prop_map(Some), 1 => Just(None)];
-    let write = (0..STATES, 0..KEYS, value);
-    let change = (0..TIMERS, 0..KEYS, -3..3_i8, any::<bool>());
-    prop_oneof![
-        12 => (vec(write, 0..30), vec(change, 0..6))
-            .prop_map(|(writes, changes)| Step::Commit(writes, changes)),
-        1 => vec(0..KEYS, 0..10).prop_map(Step::Abandon),
-        4 => proptest::bool::weighted(0.2).prop_map(|full| Step::Start { full }),
-        10 => (0..40_u8).prop_map(Step::Advance),
-        1 => Just(Step::Lose),
-        1 => Just(Step::Die),
-    ]
-}
-
 fn layout() -> impl Strategy<Value = KeyLayout> {
     prop_oneof![Just(KeyLayout::U64), Just(KeyLayout::S64), Just(KeyLayout::Bytes)]
 }
@@ -62,9 +45,9 @@ proptest! {
     fn random_histories_match_the_model(
         key in layout(),
         parallelism in 1..10_u32,
-        steps in vec(step(), 0..80),
+        steps in history::steps(80),
     ) {
-        history::check(make, key, parallelism, &steps);
+        history::check(make, make, key, parallelism, &steps);
     }
 }
 
@@ -74,11 +57,11 @@ fn what_it_cannot_serve_is_refused_by_name() {
         Err(Error::Declaration { state, reason }) => (state, reason),
         other => panic!("expected a refusal: {other:?}"),
     };
-    let list = StateDeclaration { kind: StateKind::List, ..state("all") };
-    let (name, reason) = refused(&[state("sum"), list]);
-    assert_eq!((name.as_str(), reason.contains("value states")), ("all", true));
+    let map = StateDeclaration { kind: StateKind::Map, ..state("all") };
+    let (name, reason) = refused(&[state("sum"), map]);
+    assert_eq!((name.as_str(), reason.contains("map keys")), ("all", true));
     let ttl = Some(Ttl {
-        milliseconds: 1,
+        milliseconds: 0,
         domain: TimeDomain::EventTime,
         update: TtlUpdate::OnCreateAndWrite,
         visibility: TtlVisibility::NeverReturnExpired,
