@@ -374,3 +374,6 @@ fn overlays(states: &[StateDeclaration]) -> Vec<overlay::Overlay> {
 fn trapped(reason: String) -> Failure {
     Failure::Trapped { reason }
 }
+
+#[cfg(test)]
+mod tests;

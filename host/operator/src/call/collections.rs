@@ -8,6 +8,7 @@ use statehouse_state::{
     StateWrites,
 };
 
+use super::check::other_layout;
 use super::overlay::{EntryKey, SlotWrites, is_empty_range, ordered};
 use super::{Call, trapped};
 use crate::failure::Failure;
@@ -39,7 +40,11 @@ impl Call {
         bytes: usize,
         found: &mut Entries,
     ) -> Result<bool, Failure> {
-        self.check_scan(state, scan)?;
+        let declared = self.check_scan(state, scan)?;
+        let words = declared.entry_key().is_some_and(KeyLayout::is_words);
+        if (found.keys.is_words(), found.values.is_words()) != (words, declared.value.is_words()) {
+            return Err(other_layout(declared));
+        }
         let before = found.len();
         let more = self.read(state, scan, bytes, found)?;
         if more && found.len() == before && scan.limit > 0 {
@@ -62,20 +67,18 @@ impl Call {
         let mut complete = Presence::default();
         complete.reset(self.slots as usize);
         let mut ends = Vec::with_capacity(self.slots as usize);
-        // What is read in vain is limited as well.
-        let (mut room, mut patience) = (bytes, bytes);
+        // What is read in vain is limited as well: slots after that count as too large.
+        let (mut room, mut patience) = (bytes, bytes.saturating_mul(4));
         for slot in 0..self.slots {
             let before = entries.len();
-            let more =
-                self.read(state, &Scan::all(slot, limit), room.min(patience), &mut entries)?;
-            let size = (before..entries.len()).map(|row| entry_bytes(&entries, row)).sum::<usize>();
-            if more {
-                patience -= size;
+            let scan = Scan::all(slot, limit);
+            if patience > 0 && !self.read(state, &scan, room, &mut entries)? {
+                room -= size_of_rows(&entries, before);
+                complete.set(slot as usize, true);
+            } else {
+                patience = patience.saturating_sub(size_of_rows(&entries, before));
                 entries.keys.truncate(before);
                 entries.values.truncate(before);
-            } else {
-                room -= size;
-                complete.set(slot as usize, true);
             }
             ends.push(entries.len() as u32);
         }
@@ -200,6 +203,10 @@ fn cell_bytes(cell: Cell<'_>) -> usize {
 
 fn entry_bytes(entries: &Entries, row: usize) -> usize {
     cell_bytes(cell(&entries.keys, row)) + cell_bytes(cell(&entries.values, row))
+}
+
+fn size_of_rows(entries: &Entries, from: usize) -> usize {
+    (from..entries.len()).map(|row| entry_bytes(entries, row)).sum()
 }
 
 fn push(column: &mut Column, cell: Cell<'_>) -> Result<(), Failure> {

@@ -12,6 +12,8 @@ use super::*;
 use crate::fixture::{EMIT, Guest, SUM, bytes, heap, keyed, state};
 use crate::{WasmEngine, WasmSettings};
 
+mod kinds;
+
 fn engine() -> WasmEngine {
     WasmEngine::new(WasmSettings { instances: 4, cache: None }).unwrap()
 }
