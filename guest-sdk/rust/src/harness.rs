@@ -6,8 +6,11 @@ mod ledger;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::bindings::{Batch as WireBatch, Description, TimeDomain, TimerBatch};
-use crate::codec::{Decode, Encode, Layout};
+use crate::bindings::{
+    Batch as WireBatch, Description, KeyDescription, Merge, State, StateKind, TaskState,
+    TaskStateKind, TimeDomain, TimerBatch,
+};
+use crate::codec::{Decode, Encode, Layout, Value};
 use crate::host::Level;
 use crate::instance::{self, Instance};
 use crate::record::{Operator, Record};
@@ -46,8 +49,8 @@ pub struct LogLine {
 /// outputs.
 ///
 /// It keeps the host's contract: an invocation is a transaction, a refused record is taken out and
-/// its batch handed out again, timers are known by (timer, key, time) and fire in order, at most
-/// one a key in a batch. Names and types are checked against what the operator declares; a wrong
+/// its batch handed out again, timers are known by (timer, key, namespace, time) and fire in order, at most
+/// one a key in a batch. Times-to-live run on its clocks; what is expired is never cleaned up. Names and types are checked against what the operator declares; a wrong
 /// one panics and says so.
 ///
 /// Rejected records that the test never looks at fail it when the harness is dropped.
@@ -174,7 +177,8 @@ impl<O: Operator> TestHarness<O> {
         while !rows.is_empty() {
             let keys = rows.iter().map(|row| row.key.clone()).collect::<Option<Vec<_>>>();
             let (keys, slots) = keys.map_or((Vec::new(), Vec::new()), distinct);
-            self.ledger.begin(keys.clone());
+            let records = slots.iter().zip(rows.iter().map(|row| row.time));
+            self.ledger.begin(keys.clone(), records, input.broadcast);
             let handled = self.instance().process(WireBatch {
                 port: port as u32,
                 times: rows.iter().map(|row| row.time).collect(),
@@ -205,11 +209,12 @@ impl<O: Operator> TestHarness<O> {
 
     fn fire(&mut self, domain: TimeDomain, until: i64) {
         while let Some((timer, due)) = self.ledger.take_due(domain, until) {
-            let keys: Vec<_> = due.iter().map(|(_, key)| key.clone()).collect();
-            self.ledger.begin(keys.clone());
+            let keys: Vec<_> = due.iter().map(|due| due.key.clone()).collect();
+            self.ledger.begin(keys.clone(), std::iter::empty(), false);
             let handled = self.instance().on_timers(TimerBatch {
                 timer,
-                times: due.iter().map(|(time, _)| *time).collect(),
+                times: due.iter().map(|due| due.time).collect(),
+                namespaces: due.iter().map(|due| due.namespace).collect(),
                 slots: (0..due.len() as u32).collect(),
                 keys: column_of(&keys),
             });
@@ -226,20 +231,109 @@ impl<O: Operator> TestHarness<O> {
 
 /// Looking at what the operator did.
 impl<O: Operator> TestHarness<O> {
-    /// The value of a state for a key.
+    /// The value of a value, reducing, append or aggregating state for a key.
     #[track_caller]
     pub fn state<T: Decode>(&self, name: &str, key: impl Encode) -> Option<T> {
-        let index = place(self.description.states.iter().map(|state| &state.name), "state", name);
-        check_value::<T>("state", name, T::layout(), self.description.states[index].value.clone());
-        let cell = self.ledger.state(index, &Cell::of(&key))?;
+        let index = self.keyed_state::<T>(name, |state| {
+            let kind = state.kind;
+            let bytes = state.merge == Some(Merge::SetUnion);
+            !bytes && !matches!(kind, StateKind::List | StateKind::Map)
+        });
+        let cell = self.ledger.cell(index, &Cell::of(&key))?;
         Some(cell.read().unwrap_or_else(|error| panic!("state `{name}`: {error}")))
     }
 
-    /// The times that a family of timers is set to for a key.
+    /// The elements of a list state for a key.
+    #[track_caller]
+    pub fn list<T: Decode>(&self, name: &str, key: impl Encode) -> Vec<T> {
+        let index = self.keyed_state::<T>(name, |state| state.kind == StateKind::List);
+        let entries = self.ledger.entries(index, &Cell::of(&key));
+        let elements = entries.iter().map(|(_, value)| value.read());
+        elements
+            .map(|read| read.unwrap_or_else(|error| panic!("state `{name}`: {error}")))
+            .collect()
+    }
+
+    /// The entries of a map state for a key, in the order of their keys.
+    #[track_caller]
+    pub fn map<K: Value, V: Decode>(&self, name: &str, key: impl Encode) -> Vec<(K, V)> {
+        let index = self.keyed_state::<V>(name, |state| state.kind == StateKind::Map);
+        check_map_key::<K>(name, self.description.states[index].map_key.as_ref());
+        read_entries(name, &self.ledger.entries(index, &Cell::of(&key)))
+    }
+
+    /// The elements of a set state for a key, in order.
+    #[track_caller]
+    pub fn set<T: Value>(&self, name: &str, key: impl Encode) -> Vec<T> {
+        let of_set = |state: &State| state.merge == Some(Merge::SetUnion);
+        let index = self.keyed_state::<Vec<u8>>(name, of_set);
+        let bytes = match self.ledger.cell(index, &Cell::of(&key)) {
+            Some(Cell::Bytes(bytes)) => bytes,
+            _ => Vec::new(),
+        };
+        let read = crate::state::set::read_all(&bytes);
+        read.unwrap_or_else(|error| panic!("state `{name}`: {error}"))
+    }
+
+    /// The elements of a split or union state.
+    #[track_caller]
+    pub fn task_state<T: Decode>(&self, name: &str) -> Vec<T> {
+        let (index, state) = self.of_task(name, false);
+        check_value::<T>("task state", name, T::layout(), state.value.clone());
+        let elements = self.ledger.task_list(index);
+        let read = elements.iter().map(Cell::read);
+        read.map(|read| read.unwrap_or_else(|error| panic!("task state `{name}`: {error}")))
+            .collect()
+    }
+
+    /// The entries of a broadcast state, in the order of their keys.
+    #[track_caller]
+    pub fn broadcast<K: Value, V: Decode>(&self, name: &str) -> Vec<(K, V)> {
+        let (index, state) = self.of_task(name, true);
+        check_value::<V>("task state", name, V::layout(), state.value.clone());
+        check_map_key::<K>(name, state.map_key.as_ref());
+        read_entries(name, &self.ledger.task_map(index))
+    }
+
+    /// The times that a family of timers is set to for a key, in any namespace.
     #[track_caller]
     pub fn timers(&self, name: &str, key: impl Encode) -> Vec<i64> {
+        let timers = self.timers_in(name, key);
+        timers.into_iter().map(|(time, _)| time).collect()
+    }
+
+    /// The times that a family of timers is set to for a key, each with its namespace.
+    #[track_caller]
+    pub fn timers_in(&self, name: &str, key: impl Encode) -> Vec<(i64, u64)> {
         let index = place(self.description.timers.iter().map(|timer| &timer.name), "timer", name);
         self.ledger.timers(index, &Cell::of(&key))
+    }
+
+    /// The calls to the host since the last invocation began.
+    #[cfg(test)]
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        self.ledger.calls()
+    }
+
+    #[track_caller]
+    fn keyed_state<T>(&self, name: &str, is_kind: impl Fn(&State) -> bool) -> usize
+    where
+        T: Decode,
+    {
+        let index = place(self.description.states.iter().map(|state| &state.name), "state", name);
+        let state = &self.description.states[index];
+        assert!(is_kind(state), "state `{name}` is of another kind: {:?}", state.kind);
+        check_value::<T>("state", name, T::layout(), state.value.clone());
+        index
+    }
+
+    #[track_caller]
+    fn of_task(&self, name: &str, broadcast: bool) -> (usize, &TaskState) {
+        let states = &self.description.task_states;
+        let index = place(states.iter().map(|state| &state.name), "task state", name);
+        let is = states[index].kind == TaskStateKind::Broadcast;
+        assert!(is == broadcast, "task state `{name}` is of another kind: {:?}", states[index].kind);
+        (index, &states[index])
     }
 
     /// Takes the values that an output port got since the last look.
@@ -314,9 +408,8 @@ impl<O: Operator> Batch<'_, O> {
         let port = &self.harness.description.inputs[self.port];
         check_value::<V>("input", &port.name, V::layout(), port.value.clone());
         let (given, declared) = (Layout::of_key::<K>(), &port.key);
-        let kinds = |key: &crate::bindings::KeyDescription| (key.layout as u8, key.codec as u8);
         assert!(
-            given.as_ref().map(kinds) == declared.as_ref().map(kinds),
+            same_key(given.as_ref(), declared.as_ref()),
             "input `{}` has other keys than {}",
             port.name,
             std::any::type_name::<K>()
@@ -353,6 +446,29 @@ fn check_value<T>(
         declared.layout,
         declared.codec
     );
+}
+
+fn same_key(given: Option<&KeyDescription>, declared: Option<&KeyDescription>) -> bool {
+    let kind = |key: &KeyDescription| (key.layout as u8, key.codec as u8);
+    given.map(kind) == declared.map(kind)
+}
+
+#[track_caller]
+fn check_map_key<K: Encode>(name: &str, declared: Option<&KeyDescription>) {
+    assert!(
+        same_key(Layout::of_key::<K>().as_ref(), declared),
+        "state `{name}` has other map keys than {}",
+        std::any::type_name::<K>()
+    );
+}
+
+#[track_caller]
+fn read_entries<K: Decode, V: Decode>(name: &str, entries: &[(Cell, Cell)]) -> Vec<(K, V)> {
+    let read = |(key, value): &(Cell, Cell)| {
+        let entry = key.read().and_then(|key| Ok((key, value.read()?)));
+        entry.unwrap_or_else(|error| panic!("state `{name}`: {error}"))
+    };
+    entries.iter().map(read).collect()
 }
 
 #[track_caller]

@@ -68,7 +68,9 @@ mod record;
 mod settings;
 mod setup;
 mod state;
+mod task;
 mod timer;
+mod ttl;
 
 pub use codec::{Decode, Encode, Json, Value};
 pub use context::{Context, Counter, Gauge};
@@ -76,15 +78,25 @@ pub use error::{Error, Result};
 pub use harness::{Batch, LogLine, Reject, TestHarness};
 pub use output::{KeyedOutput, Output};
 pub use record::{Fired, OnRecord, OnTimer, Operator, Record};
-pub use setup::Setup;
+pub use setup::{Expiring, Setup};
 pub use state::ValueState;
+pub use state::aggregating::{Aggregate, AggregatingState};
+pub use state::append::AppendState;
+pub use state::list::ListState;
+pub use state::map::{MapRange, MapState};
+pub use state::reducing::{Number, ReducingState};
+pub use state::set::SetState;
+pub use task::TaskList;
+pub use task::broadcast::BroadcastState;
 pub use timer::Timer;
+pub use ttl::Ttl;
 
 /// What an operator's source file needs.
 pub mod prelude {
     pub use crate::{
-        Context, Counter, Error, Fired, Gauge, Json, KeyedOutput, Operator, Output, Record, Result,
-        Setup, TestHarness, Timer, ValueState, bail, error,
+        Aggregate, AggregatingState, AppendState, BroadcastState, Context, Counter, Error, Fired,
+        Gauge, Json, KeyedOutput, ListState, MapState, Operator, Output, Record, ReducingState,
+        Result, SetState, Setup, TaskList, TestHarness, Timer, Ttl, ValueState, bail, error,
     };
     pub use serde::{Deserialize, Serialize};
 }
