@@ -105,7 +105,7 @@ impl Call {
     }
 
     /// The rows of the running invocation.
-    #[expect(dead_code, reason = "windows look ahead with it")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "windows look ahead with it"))]
     pub(crate) fn rows(&self) -> Rc<Rows> {
         self.rows.borrow().clone().unwrap_or_default()
     }

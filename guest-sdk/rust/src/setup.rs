@@ -9,8 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::bindings::{
-    Description, KeyDescription, Metric, MetricKind, Port as PortDescription,
-    TimeDomain, Timer as TimerDescription,
+    Description, KeyDescription, Metric, MetricKind, Port as PortDescription, TimeDomain,
+    Timer as TimerDescription,
 };
 use crate::call::{Call, Pending};
 use crate::codec::{Decode, Encode, Layout, Value};

@@ -160,3 +160,5 @@ impl<T: Value> Pending for List<T> {
     }
 }
 
+#[cfg(test)]
+mod tests;

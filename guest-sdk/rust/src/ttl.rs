@@ -99,3 +99,6 @@ impl Ttl {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

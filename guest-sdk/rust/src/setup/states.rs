@@ -238,3 +238,6 @@ impl<O> Expiring<'_, O> {
         Identity { index, name: name.into(), touches: self.ttl.is_some_and(Ttl::touches) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,3 +205,5 @@ impl Pending for Texts {
     }
 }
 
+#[cfg(test)]
+mod tests;

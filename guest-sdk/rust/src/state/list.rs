@@ -146,3 +146,5 @@ impl<T: Value> Pending for Lists<T> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -128,8 +128,7 @@ impl<K: Value, V: Value> MapState<K, V> {
     {
         let mut change = Some(change);
         let changed = self.at(key, |cache, slot, key| {
-            let mut value =
-                cache.take(&self.call, &self.maps.of, slot, key)?.unwrap_or_default();
+            let mut value = cache.take(&self.call, &self.maps.of, slot, key)?.unwrap_or_default();
             let change = change.take().expect("it is called once");
             let result = change(&mut value);
             cache.set(slot, key, Some(value));
@@ -329,3 +328,5 @@ pub(crate) fn check_key<K: Encode>() -> Option<&'static str> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -226,9 +226,11 @@ impl Pending for Sums {
             }
             if self.of.touches {
                 // What was only read. A write makes the value live longer by itself.
-                let changed = rows.added.iter().zip(&rows.cleared).map(|(added, gone)| added | gone);
+                let changed =
+                    rows.added.iter().zip(&rows.cleared).map(|(added, gone)| added | gone);
                 let there = rows.present.iter().zip(changed).map(|(there, gone)| there & !gone);
-                let read: Vec<_> = rows.read.iter().zip(there).map(|(read, is)| read & is).collect();
+                let read: Vec<_> =
+                    rows.read.iter().zip(there).map(|(read, is)| read & is).collect();
                 let read = ones(&read);
                 if !read.is_empty() {
                     host.touch(self.of.index, &read);
@@ -267,3 +269,5 @@ pub(crate) fn merge(merge: Merge, layout: Layout, current: u64, delta: u64) -> u
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -228,3 +228,5 @@ impl Pending for Sets {
     }
 }
 
+#[cfg(test)]
+mod tests;

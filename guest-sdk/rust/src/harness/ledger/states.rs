@@ -54,9 +54,10 @@ impl States {
         key: &Cell,
     ) -> impl Iterator<Item = (&Cell, &Stamped)> {
         let from = Place { state, key: key.clone(), entry: None };
-        let of_key = self.values.range(from.clone()..).take_while(move |(place, _)| {
-            place.state == from.state && place.key == from.key
-        });
+        let of_key = self
+            .values
+            .range(from.clone()..)
+            .take_while(move |(place, _)| place.state == from.state && place.key == from.key);
         of_key.filter_map(|(place, value)| Some((place.entry.as_ref()?, value)))
     }
 

@@ -138,7 +138,9 @@ impl KeyRows {
     pub(crate) fn compare(&self, row: u32, key: &EntryKey) -> Ordering {
         match key {
             EntryKey::Word(word) => self.words.get(row as usize).cmp(&Some(word)),
-            EntryKey::Bytes(bytes) => row_bytes(&self.bytes, row as usize).cmp(&Some(bytes.as_slice())),
+            EntryKey::Bytes(bytes) => {
+                row_bytes(&self.bytes, row as usize).cmp(&Some(bytes.as_slice()))
+            }
         }
     }
 

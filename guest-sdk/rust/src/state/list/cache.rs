@@ -168,7 +168,7 @@ impl<T: Value> Cache<T> {
     }
 
     pub(super) fn get(&mut self, call: &Call, of: &Identity, slot: usize) -> Result<Vec<T>> {
-        self.load(call, of)?;
+        self.load(call, of, slot)?;
         if matches!(self.lists[slot].base, Base::Large) {
             self.load_long(call, of, slot)?;
         }
@@ -192,17 +192,18 @@ impl<T: Value> Cache<T> {
         if !self.lists[slot].added.is_empty() {
             return Ok(false);
         }
-        self.load(call, of)?;
+        self.load(call, of, slot)?;
         Ok(match self.lists[slot].base {
             Base::Whole(span) => span.is_none(),
             _ => call.host.scan_list(of.index, slot as u32, None, 1).numbers.is_empty(),
         })
     }
 
-    /// Fetches the lists that are short, once.
+    /// Fetches the lists that are short, once, if this one is not known by other means.
     #[inline]
-    fn load(&mut self, call: &Call, of: &Identity) -> Result<()> {
-        if self.loaded { Ok(()) } else { self.load_short(call, of) }
+    fn load(&mut self, call: &Call, of: &Identity, slot: usize) -> Result<()> {
+        let known = self.loaded || !matches!(self.lists[slot].base, Base::Unknown);
+        if known { Ok(()) } else { self.load_short(call, of) }
     }
 
     #[cold]

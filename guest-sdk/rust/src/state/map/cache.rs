@@ -61,12 +61,9 @@ impl Leaving {
         for slots in [&mut self.cleared, &mut self.put, &mut self.removed, &mut self.read] {
             slots.clear();
         }
-        for column in [
-            &mut self.put_keys,
-            &mut self.put_values,
-            &mut self.removed_keys,
-            &mut self.read_keys,
-        ] {
+        for column in
+            [&mut self.put_keys, &mut self.put_values, &mut self.removed_keys, &mut self.read_keys]
+        {
             column.clear();
         }
     }
