@@ -10,10 +10,15 @@ wit_bindgen::generate!({
 
 pub use self::exports::statehouse::operator::operator::{Batch, Guest, TimerBatch};
 pub use self::statehouse::operator::describe::{
-    Description, KeyDescription, Metric, MetricKind, Port, State, StateKind, TimeDomain, Timer,
-    ValueDescription,
+    Description, KeyDescription, Merge, Metric, MetricKind, Port, State, StateKind, TaskState,
+    TaskStateKind, TimeDomain, Timer, Ttl, TtlUpdate, TtlVisibility, ValueDescription,
 };
+pub use self::statehouse::operator::list_state::{Lists, Page as ListPage};
+pub use self::statehouse::operator::map_state::{Maps, Page as MapPage};
+pub use self::statehouse::operator::task_state::Entries;
 pub use self::statehouse::operator::types::{
-    BytesColumn, Codec, Column, Failure, KeyType, ValueType, Window,
+    Bound, BytesColumn, Cell, Codec, Column, Failure, KeyType, ValueType, Window,
 };
-pub use self::statehouse::operator::{context, output, state, timers};
+pub use self::statehouse::operator::{
+    context, list_state, map_state, output, state, task_state, timers,
+};

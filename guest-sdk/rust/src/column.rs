@@ -53,6 +53,35 @@ impl ColumnWriter {
         ended
     }
 
+    /// Appends a value of the column's layout. On an error the column stays as it was.
+    pub(crate) fn push<T: Encode>(&mut self, value: &T) -> Result<()> {
+        if self.layout.is_word() {
+            self.push_word(value.to_word());
+            return Ok(());
+        }
+        self.push_coded(value)
+    }
+
+    /// The value of a row.
+    pub(crate) fn get<T: Decode>(&self, row: usize) -> Result<T> {
+        read_row(&self.words, &self.bytes, row)
+    }
+
+    /// Appends a row of another column of the same layout.
+    pub(crate) fn push_row_of(&mut self, other: &Self, row: usize) -> Result<()> {
+        let word = other.words.get(row).copied().unwrap_or(0);
+        self.push_row(word, row_bytes(&other.bytes, row).unwrap_or(&[]))
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        if self.layout.is_word() {
+            self.words.len()
+        } else {
+            self.bytes.offsets.len().saturating_sub(1)
+        }
+    }
+
     fn end_of_row(&mut self) -> Result<()> {
         let end = u32::try_from(self.bytes.arena.len())
             .map_err(|_| Error::new("more than 4 GiB in one column: emit or store less at once"))?;
@@ -171,20 +200,45 @@ impl<T: Decode> ColumnReader<T> {
     /// The value of a row.
     #[inline(always)]
     pub(crate) fn get(&self, row: usize) -> Result<T> {
-        if T::layout().is_word() {
-            match self.words.get(row) {
-                Some(&word) => T::from_word(word),
-                None => Err(no_row(row)),
-            }
-        } else {
-            T::read(row_bytes(&self.bytes, row).ok_or_else(|| no_row(row))?)
+        read_row(&self.words, &self.bytes, row)
+    }
+}
+
+/// A row of words, or of bytes, as a value.
+#[inline(always)]
+fn read_row<T: Decode>(words: &[u64], bytes: &BytesColumn, row: usize) -> Result<T> {
+    if T::layout().is_word() {
+        match words.get(row) {
+            Some(&word) => T::from_word(word),
+            None => Err(no_row(row)),
         }
+    } else {
+        T::read(row_bytes(bytes, row).ok_or_else(|| no_row(row))?)
     }
 }
 
 #[cold]
 fn no_row(row: usize) -> Error {
     Error::new(format_args!("a column has no row {row}"))
+}
+
+/// Appends the rows of a column of the same layout to another.
+pub(crate) fn append(column: &mut Column, more: Column) {
+    match (column, more) {
+        (Column::U64s(words), Column::U64s(more)) => words.extend(more),
+        (Column::S64s(words), Column::S64s(more)) => words.extend(more),
+        (Column::F64s(words), Column::F64s(more)) => words.extend(more),
+        (Column::Bytes(bytes), Column::Bytes(more)) => {
+            let base = bytes.arena.len() as u32;
+            if bytes.offsets.is_empty() {
+                bytes.offsets.push(0);
+            }
+            bytes.offsets.extend(more.offsets.iter().skip(1).map(|offset| base + offset));
+            bytes.arena.extend(more.arena);
+        }
+        // The reader finds the rows missing.
+        _ => {}
+    }
 }
 
 /// Number of rows.

@@ -2,15 +2,16 @@
 
 mod cell;
 mod ledger;
+mod look;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::bindings::{Batch as WireBatch, Description, TimeDomain, TimerBatch};
-use crate::codec::{Decode, Encode, Layout};
+use crate::bindings::{Batch as WireBatch, Description, KeyDescription, TimeDomain, TimerBatch};
+use crate::codec::{Encode, Layout};
 use crate::host::Level;
 use crate::instance::{self, Instance};
-use crate::record::{Operator, Record};
+use crate::record::Operator;
 use cell::{Cell, column_of};
 use ledger::{HarnessHost, Ledger};
 
@@ -46,8 +47,8 @@ pub struct LogLine {
 /// outputs.
 ///
 /// It keeps the host's contract: an invocation is a transaction, a refused record is taken out and
-/// its batch handed out again, timers are known by (timer, key, time) and fire in order, at most
-/// one a key in a batch. Names and types are checked against what the operator declares; a wrong
+/// its batch handed out again, timers are known by (timer, key, namespace, time) and fire in order, at most
+/// one a key in a batch. Times-to-live run on its clocks; what is expired is never cleaned up. Names and types are checked against what the operator declares; a wrong
 /// one panics and says so.
 ///
 /// Rejected records that the test never looks at fail it when the harness is dropped.
@@ -174,7 +175,8 @@ impl<O: Operator> TestHarness<O> {
         while !rows.is_empty() {
             let keys = rows.iter().map(|row| row.key.clone()).collect::<Option<Vec<_>>>();
             let (keys, slots) = keys.map_or((Vec::new(), Vec::new()), distinct);
-            self.ledger.begin(keys.clone());
+            let records = slots.iter().zip(rows.iter().map(|row| row.time));
+            self.ledger.begin(keys.clone(), records, input.broadcast);
             let handled = self.instance().process(WireBatch {
                 port: port as u32,
                 times: rows.iter().map(|row| row.time).collect(),
@@ -205,11 +207,12 @@ impl<O: Operator> TestHarness<O> {
 
     fn fire(&mut self, domain: TimeDomain, until: i64) {
         while let Some((timer, due)) = self.ledger.take_due(domain, until) {
-            let keys: Vec<_> = due.iter().map(|(_, key)| key.clone()).collect();
-            self.ledger.begin(keys.clone());
+            let keys: Vec<_> = due.iter().map(|due| due.key.clone()).collect();
+            self.ledger.begin(keys.clone(), std::iter::empty(), false);
             let handled = self.instance().on_timers(TimerBatch {
                 timer,
-                times: due.iter().map(|(time, _)| *time).collect(),
+                times: due.iter().map(|due| due.time).collect(),
+                namespaces: due.iter().map(|due| due.namespace).collect(),
                 slots: (0..due.len() as u32).collect(),
                 keys: column_of(&keys),
             });
@@ -221,73 +224,6 @@ impl<O: Operator> TestHarness<O> {
                 }
             }
         }
-    }
-}
-
-/// Looking at what the operator did.
-impl<O: Operator> TestHarness<O> {
-    /// The value of a state for a key.
-    #[track_caller]
-    pub fn state<T: Decode>(&self, name: &str, key: impl Encode) -> Option<T> {
-        let index = place(self.description.states.iter().map(|state| &state.name), "state", name);
-        check_value::<T>("state", name, T::layout(), self.description.states[index].value.clone());
-        let cell = self.ledger.state(index, &Cell::of(&key))?;
-        Some(cell.read().unwrap_or_else(|error| panic!("state `{name}`: {error}")))
-    }
-
-    /// The times that a family of timers is set to for a key.
-    #[track_caller]
-    pub fn timers(&self, name: &str, key: impl Encode) -> Vec<i64> {
-        let index = place(self.description.timers.iter().map(|timer| &timer.name), "timer", name);
-        self.ledger.timers(index, &Cell::of(&key))
-    }
-
-    /// Takes the values that an output port got since the last look.
-    #[track_caller]
-    pub fn take_values<V: Decode>(&mut self, port: &str) -> Vec<V> {
-        let rows = self.take_rows::<V>(port);
-        rows.iter().map(|row| read_value(port, row)).collect()
-    }
-
-    /// Takes the records that an output port got since the last look. `K` is `()` for a port
-    /// without keys.
-    #[track_caller]
-    pub fn take_records<K: Decode, V: Decode>(&mut self, port: &str) -> Vec<Record<K, V>> {
-        let rows = self.take_rows::<V>(port);
-        let read_key = |row: &Row| match &row.key {
-            None => {
-                crate::codec::cast::<(), K>(()).unwrap_or_else(|| panic!("`{port}` has no key"))
-            }
-            Some(key) => key.read().unwrap_or_else(|error| panic!("key of `{port}`: {error}")),
-        };
-        let record =
-            |row: &Row| Record { key: read_key(row), value: read_value(port, row), time: row.time };
-        rows.iter().map(record).collect()
-    }
-
-    #[track_caller]
-    fn take_rows<V: Decode>(&mut self, port: &str) -> Vec<Row> {
-        let outputs = &self.description.outputs;
-        let index = place(outputs.iter().map(|port| &port.name), "output", port);
-        check_value::<V>("output", port, V::layout(), outputs[index].value.clone());
-        self.ledger.take_output(index)
-    }
-
-    /// Takes the records that were refused since the last look.
-    pub fn take_rejects(&mut self) -> Vec<Reject> {
-        std::mem::take(&mut self.rejects)
-    }
-
-    /// Takes the lines that were logged since the last look.
-    pub fn take_log(&mut self) -> Vec<LogLine> {
-        self.ledger.log.take()
-    }
-
-    /// The value of a counter or gauge.
-    #[track_caller]
-    pub fn metric(&self, name: &str) -> f64 {
-        let metrics = self.description.metrics.iter().map(|metric| &metric.name);
-        self.ledger.metric(place(metrics, "metric", name))
     }
 }
 
@@ -314,9 +250,8 @@ impl<O: Operator> Batch<'_, O> {
         let port = &self.harness.description.inputs[self.port];
         check_value::<V>("input", &port.name, V::layout(), port.value.clone());
         let (given, declared) = (Layout::of_key::<K>(), &port.key);
-        let kinds = |key: &crate::bindings::KeyDescription| (key.layout as u8, key.codec as u8);
         assert!(
-            given.as_ref().map(kinds) == declared.as_ref().map(kinds),
+            same_key(given.as_ref(), declared.as_ref()),
             "input `{}` has other keys than {}",
             port.name,
             std::any::type_name::<K>()
@@ -355,9 +290,9 @@ fn check_value<T>(
     );
 }
 
-#[track_caller]
-fn read_value<V: Decode>(port: &str, row: &Row) -> V {
-    row.value.read().unwrap_or_else(|error| panic!("output `{port}`: {error}"))
+fn same_key(given: Option<&KeyDescription>, declared: Option<&KeyDescription>) -> bool {
+    let kind = |key: &KeyDescription| (key.layout as u8, key.codec as u8);
+    given.map(kind) == declared.map(kind)
 }
 
 /// Numbers the distinct keys in order of first appearance, and gives each row its key's number.

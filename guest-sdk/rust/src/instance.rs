@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::bindings::{Batch, Description, Failure, KeyDescription, TimerBatch};
-use crate::call::{Call, NO_SLOT, Pending, Phase};
+use crate::call::{Call, NO_SLOT, Pending, Phase, Rows};
 use crate::codec::{Decode, Value, cast};
 use crate::column::ColumnReader;
 use crate::error::Error;
@@ -25,6 +25,8 @@ struct Opened<O> {
     operator: O,
     inputs: Vec<Box<dyn OnBatch<O>>>,
     timers: Vec<Box<dyn OnDue<O>>>,
+    /// Which inputs are broadcast ones.
+    broadcast: Vec<bool>,
     pending: Vec<Rc<dyn Pending>>,
     call: Rc<Call>,
 }
@@ -48,12 +50,14 @@ pub(crate) fn open<O: Operator>(
     let (operator, setup) = set_up::<O>(host(), settings);
     setup.settings.check()?;
     check(&setup)?;
-    if names(&declared) != names(&setup.description) {
+    // The host knows what is declared without settings, times-to-live included. The types have no equality.
+    if format!("{declared:?}") != format!("{:?}", setup.description) {
         let sentence = "declares other ports, states or timers with these settings than without";
         return Err(format!("operator `{}` {sentence}", O::NAME));
     }
+    let broadcast = setup.description.inputs.iter().map(|port| port.broadcast).collect();
     let Setup { inputs, timers, pending, call, .. } = setup;
-    Ok(Box::new(Opened { operator, inputs, timers, pending, call }))
+    Ok(Box::new(Opened { operator, inputs, timers, broadcast, pending, call }))
 }
 
 fn set_up<O: Operator>(host: Box<dyn Host>, settings: &[(String, String)]) -> (O, Setup<O>) {
@@ -65,6 +69,7 @@ fn set_up<O: Operator>(host: Box<dyn Host>, settings: &[(String, String)]) -> (O
             outputs: Vec::new(),
             states: Vec::new(),
             timers: Vec::new(),
+            task_states: Vec::new(),
             metrics: Vec::new(),
         },
         inputs: Vec::new(),
@@ -84,6 +89,7 @@ fn names(description: &Description) -> Vec<Vec<&str>> {
         description.outputs.iter().map(|port| port.name.as_str()).collect(),
         description.states.iter().map(|state| state.name.as_str()).collect(),
         description.timers.iter().map(|timer| timer.name.as_str()).collect(),
+        description.task_states.iter().map(|state| state.name.as_str()).collect(),
         description.metrics.iter().map(|metric| metric.name.as_str()).collect(),
     ]
 }
@@ -99,7 +105,7 @@ fn check<O: Operator>(setup: &Setup<O>) -> Result<(), String> {
         return wrong("has no input port".to_owned());
     }
     for (what, names) in
-        ["input", "output", "state", "timer", "metric"].iter().zip(names(description))
+        ["input", "output", "state", "timer", "task state", "metric"].iter().zip(names(description))
     {
         let mut seen = BTreeSet::new();
         if let Some(twice) = names.into_iter().find(|name| !seen.insert(*name)) {
@@ -160,6 +166,8 @@ impl<O: Operator> Instance for Opened<O> {
     fn process(&mut self, batch: Batch) -> Result<(), Failure> {
         let slots = batch.keys.as_ref().map_or(0, crate::column::len);
         self.call.turn(Phase::Records, slots as u32);
+        let broadcast = self.broadcast.get(batch.port as usize).is_some_and(|is| *is);
+        self.call.broadcast.set(broadcast);
         let handled = match self.inputs.get(batch.port as usize) {
             Some(input) => input.run(&mut self.operator, &self.call, batch),
             None => Err(whole(format_args!("there is no input port {}", batch.port))),
@@ -211,6 +219,8 @@ impl<K, V, F> Records<K, V, F> {
 impl<O, K: Decode, V: Decode, F: OnRecord<O, K, V>> OnBatch<O> for Records<K, V, F> {
     fn run(&self, operator: &mut O, call: &Call, batch: Batch) -> Result<(), Failure> {
         let Batch { times, slots, keys, values, .. } = batch;
+        let rows = call.show(Rows { times, slots, namespaces: Vec::new() });
+        let Rows { times, slots, .. } = &*rows;
         let keys = match keys {
             Some(keys) => ColumnReader::<K>::new(keys).map_err(whole)?,
             None => ColumnReader::<K>::empty(),
@@ -242,11 +252,13 @@ impl<K, F> Timers<K, F> {
 
 impl<O, K: Value, F: OnTimer<O, K>> OnDue<O> for Timers<K, F> {
     fn run(&self, operator: &mut O, call: &Call, timers: TimerBatch) -> Result<(), Failure> {
-        let TimerBatch { times, slots, keys, .. } = timers;
+        let TimerBatch { times, slots, namespaces, keys, .. } = timers;
+        let rows = call.show(Rows { times, slots, namespaces });
         let keys = ColumnReader::<K>::new(keys).map_err(whole)?;
-        for (row, (&time, &slot)) in times.iter().zip(&slots).enumerate() {
+        for (row, (&time, &slot)) in rows.times.iter().zip(&rows.slots).enumerate() {
             call.enter(row as u32, slot, time);
-            let fired = key_of(&keys, slot).map(|key| Fired { key, time });
+            let namespace = rows.namespaces.get(row).copied().unwrap_or(0);
+            let fired = key_of(&keys, slot).map(|key| Fired { key, time, namespace });
             finish_row(call, row, fired.and_then(|fired| (self.handler)(operator, fired)))?;
         }
         Ok(())

@@ -40,6 +40,23 @@
 //! assert_eq!(harness.take_values::<(String, u64)>("counts").last(), Some(&("tea".into(), 3)));
 //! ```
 //!
+//! The host keeps these kinds of state, each declared with a name on [`Setup`] and kept as a field of
+//! the operator:
+//!
+//! | declared by | is | holds |
+//! |---|---|---|
+//! | [`value`](Setup::value) | [`ValueState<T>`](ValueState) | one value a key |
+//! | [`list`](Setup::list) | [`ListState<T>`](ListState) | a list a key; adding reads nothing |
+//! | [`map`](Setup::map) | [`MapState<K, V>`](MapState) | a map a key, in the order of its keys, of any size |
+//! | [`sum`](Setup::sum), [`min`](Setup::min), [`max`](Setup::max), [`count`](Setup::count) | [`ReducingState<T>`](ReducingState) | a number a key that the host merges into |
+//! | [`append`](Setup::append) | [`AppendState`] | bytes a key that the host appends to |
+//! | [`set`](Setup::set) | [`SetState<T>`](SetState) | a small set a key that the host adds to |
+//! | [`aggregating`](Setup::aggregating) | [`AggregatingState<A>`](AggregatingState) | what an [`Aggregate`] gathers for a key |
+//! | [`split`](Setup::split), [`union`](Setup::union) | [`TaskList<T>`](TaskList) | a list of the task's, without keys |
+//! | [`broadcast`](Setup::broadcast) | [`BroadcastState<K, V>`](BroadcastState) | a map that is the same in every task |
+//!
+//! All but the last two may [expire](Setup::expiring). [`Timer`]s belong to a key, too.
+//!
 //! What a handler may rely on:
 //!
 //! - It sees the state and timers of its record's key, and of no other.
@@ -68,7 +85,9 @@ mod record;
 mod settings;
 mod setup;
 mod state;
+mod task;
 mod timer;
+mod ttl;
 
 pub use codec::{Decode, Encode, Json, Value};
 pub use context::{Context, Counter, Gauge};
@@ -76,15 +95,25 @@ pub use error::{Error, Result};
 pub use harness::{Batch, LogLine, Reject, TestHarness};
 pub use output::{KeyedOutput, Output};
 pub use record::{Fired, OnRecord, OnTimer, Operator, Record};
-pub use setup::Setup;
+pub use setup::{Expiring, Setup};
 pub use state::ValueState;
+pub use state::aggregating::{Aggregate, AggregatingState};
+pub use state::append::AppendState;
+pub use state::list::ListState;
+pub use state::map::{MapRange, MapState};
+pub use state::reducing::{Number, ReducingState};
+pub use state::set::SetState;
+pub use task::TaskList;
+pub use task::broadcast::BroadcastState;
 pub use timer::Timer;
+pub use ttl::Ttl;
 
 /// What an operator's source file needs.
 pub mod prelude {
     pub use crate::{
-        Context, Counter, Error, Fired, Gauge, Json, KeyedOutput, Operator, Output, Record, Result,
-        Setup, TestHarness, Timer, ValueState, bail, error,
+        Aggregate, AggregatingState, AppendState, BroadcastState, Context, Counter, Error, Fired,
+        Gauge, Json, KeyedOutput, ListState, MapState, Operator, Output, Record, ReducingState,
+        Result, SetState, Setup, TaskList, TestHarness, Timer, Ttl, ValueState, bail, error,
     };
     pub use serde::{Deserialize, Serialize};
 }

@@ -20,6 +20,8 @@ pub struct Fired<K> {
     pub key: K,
     /// The time that it was set to, in milliseconds since 1970-01-01T00:00:00Z.
     pub time: i64,
+    /// The namespace that it was set in; 0 if none was given.
+    pub namespace: u64,
 }
 
 /// A stream operator: its fields hold its states, outputs and timers, its handlers take records one

@@ -1,5 +1,7 @@
 //! What an operator declares, while it declares it.
 
+mod states;
+
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
@@ -7,8 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::bindings::{
-    Description, KeyDescription, Metric, MetricKind, Port as PortDescription,
-    State as StateDescription, StateKind, TimeDomain, Timer as TimerDescription,
+    Description, KeyDescription, Metric, MetricKind, Port as PortDescription, TimeDomain,
+    Timer as TimerDescription,
 };
 use crate::call::{Call, Pending};
 use crate::codec::{Decode, Encode, Layout, Value};
@@ -17,8 +19,8 @@ use crate::instance::{OnBatch, OnDue, Records, Timers};
 use crate::output::{KeyedOutput, Output, Port};
 use crate::record::{OnRecord, OnTimer};
 use crate::settings::Settings;
-use crate::state::ValueState;
 use crate::timer::{Family, Timer};
+pub use states::Expiring;
 
 /// Takes the declarations of an operator in [`Operator::new`](crate::Operator::new), and hands out
 /// the handles that become its fields.
@@ -40,6 +42,15 @@ impl<O: 'static> Setup<O> {
     /// Declares an input port for records without a key.
     pub fn input<V: Decode>(&mut self, name: &str, handler: impl OnRecord<O, (), V>) {
         self.add_input(name, None, V::layout(), Box::new(Records::new(handler)));
+    }
+
+    /// Declares an input port for records without a key that every task gets. Their handler, and no other, may change
+    /// [broadcast state](Setup::broadcast).
+    pub fn broadcast_input<V: Decode>(&mut self, name: &str, handler: impl OnRecord<O, (), V>) {
+        self.add_input(name, None, V::layout(), Box::new(Records::new(handler)));
+        if let Some(port) = self.description.inputs.last_mut() {
+            port.broadcast = true;
+        }
     }
 
     /// Declares an input port for records with a key. They are partitioned by it, and have state
@@ -71,7 +82,8 @@ impl<O: 'static> Setup<O> {
         handler: Box<dyn OnBatch<O>>,
     ) {
         let value = value.of_value();
-        self.description.inputs.push(PortDescription { name: name.to_owned(), key, value });
+        let name = name.to_owned();
+        self.description.inputs.push(PortDescription { name, key, value, broadcast: false });
         self.inputs.push(handler);
     }
 
@@ -99,26 +111,8 @@ impl<O: 'static> Setup<O> {
     }
 }
 
-/// States, outputs and metrics: what the operator's fields are made of.
+/// Outputs and metrics.
 impl<O> Setup<O> {
-    /// Declares a state with one value a key. The name identifies it across versions of the
-    /// operator.
-    pub fn value<T: Value>(&mut self, name: &str) -> ValueState<T> {
-        let index = self.description.states.len() as u32;
-        self.description.states.push(StateDescription {
-            name: name.to_owned(),
-            kind: StateKind::Value,
-            value: <T as Encode>::layout().of_value(),
-            map_key: None,
-            merge: None,
-            ttl: None,
-            schema_version: 1,
-        });
-        let (state, pending) = ValueState::new(&self.call, index, name);
-        self.pending.push(pending);
-        state
-    }
-
     /// Declares an output port for records without a key.
     pub fn output<V: Encode>(&mut self, name: &str) -> Output<V> {
         Output::new(self.add_output::<(), V>(name, None), &self.call)
@@ -140,7 +134,8 @@ impl<O> Setup<O> {
     ) -> Rc<Port> {
         let port = Port::new::<K, V>(self.description.outputs.len() as u32, name);
         let value = V::layout().of_value();
-        self.description.outputs.push(PortDescription { name: name.to_owned(), key, value });
+        let name = name.to_owned();
+        self.description.outputs.push(PortDescription { name, key, value, broadcast: false });
         self.pending.push(Rc::<Port>::clone(&port));
         port
     }

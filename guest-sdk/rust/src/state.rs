@@ -1,6 +1,13 @@
 //! Keyed state as typed fields.
 
+pub(crate) mod aggregating;
+pub(crate) mod append;
 mod coded;
+pub(crate) mod entries;
+pub(crate) mod list;
+pub(crate) mod map;
+pub(crate) mod reducing;
+pub(crate) mod set;
 mod words;
 
 use std::rc::Rc;
@@ -60,11 +67,11 @@ pub struct ValueState<T: Value> {
 }
 
 impl<T: Value> ValueState<T> {
-    pub(crate) fn new(call: &Rc<Call>, index: u32, name: &str) -> (Self, Rc<dyn Pending>) {
+    pub(crate) fn new(call: &Rc<Call>, of: Identity) -> (Self, Rc<dyn Pending>) {
         let cells = Rc::new(Cells {
-            of: Identity { index, name: name.into() },
-            words: WordWindow::new(<T as Encode>::layout()),
-            coded: CodedWindow::new(<T as Encode>::layout()),
+            words: WordWindow::new(<T as Encode>::layout(), of.touches),
+            coded: CodedWindow::new(<T as Encode>::layout(), of.touches),
+            of,
         });
         let pending: Rc<dyn Pending> = Rc::<Cells<T>>::clone(&cells);
         (Self { call: Rc::clone(call), cells }, pending)
@@ -160,7 +167,7 @@ impl<T: Value> ValueState<T> {
         match T::from_word(word) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.call.fault(error.about(format_args!("state `{}`", self.cells.of.name)));
+                self.cells.of.fault(&self.call, error);
                 None
             }
         }
@@ -180,9 +187,26 @@ struct Cells<T> {
 }
 
 /// Which state a window belongs to.
-struct Identity {
-    index: u32,
-    name: Box<str>,
+pub(crate) struct Identity {
+    pub(crate) index: u32,
+    pub(crate) name: Box<str>,
+    /// Whether the host is told what was read, because a value then lives longer.
+    pub(crate) touches: bool,
+}
+
+impl Identity {
+    /// Says that the state's value for a row cannot be read or written.
+    #[cold]
+    fn fault(&self, call: &Call, error: crate::error::Error) {
+        call.fault(error.about(format_args!("state `{}`", self.name)));
+    }
+
+    /// The error for code of the operator's that uses a state while the state is in the hands of such code.
+    #[cold]
+    fn nested(&self, call: &Call) {
+        let name = &self.name;
+        call.fault(crate::error!("state `{name}` was used within its own update"));
+    }
 }
 
 impl<T: Value> Pending for Cells<T> {
@@ -193,9 +217,9 @@ impl<T: Value> Pending for Cells<T> {
 
     fn send(&self, host: &dyn Host) {
         if is_word::<T>() {
-            self.words.send(self.of.index, host);
+            self.words.send(&self.of, host);
         } else {
-            self.coded.send(self.of.index, host);
+            self.coded.send(&self.of, host);
         }
     }
 
@@ -209,6 +233,22 @@ impl<T: Value> Pending for Cells<T> {
 #[inline(always)]
 fn bit(bits: &[u64], slot: usize) -> bool {
     bits.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+}
+
+/// Sets bit `slot`, if there is one.
+#[inline(always)]
+fn set_bit(bits: &mut [u64], slot: usize) {
+    if let Some(word) = bits.get_mut(slot / 64) {
+        *word |= 1 << (slot % 64);
+    }
+}
+
+/// The places of the bits that are set.
+fn ones(bits: &[u64]) -> Vec<u32> {
+    let in_word = |(at, &word): (usize, &u64)| {
+        (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| at as u32 * 64 + bit)
+    };
+    bits.iter().enumerate().flat_map(in_word).collect()
 }
 
 /// The number of words that hold `slots` bits.

@@ -9,7 +9,7 @@ use crate::host::Host;
 
 /// A family of timers: sets and deletes timers of the key being handled.
 ///
-/// A timer is known by its family, key and time: setting it twice fires it once. One that is set in
+/// A timer is known by its family, key, namespace and time: setting it twice fires it once. One that is set in
 /// the past fires at the next opportunity.
 ///
 /// ```
@@ -67,22 +67,35 @@ impl Timer {
     /// Sets a timer of the current key, in milliseconds since 1970-01-01T00:00:00Z.
     #[inline]
     pub fn set(&self, time: i64) {
-        self.change(time, true);
+        self.change(time, 0, true);
     }
 
     /// Takes a timer of the current key back. Deleting what is not set is no error.
     pub fn delete(&self, time: i64) {
-        self.change(time, false);
+        self.change(time, 0, false);
+    }
+
+    /// Sets a timer of the current key in a namespace: a number of the operator's choice, the start of a window for
+    /// example. Timers of one time and different namespaces are different timers; [`set`](Timer::set) uses
+    /// namespace 0.
+    #[inline]
+    pub fn set_in(&self, time: i64, namespace: u64) {
+        self.change(time, namespace, true);
+    }
+
+    /// Takes a timer of the current key in a namespace back. Deleting what is not set is no error.
+    pub fn delete_in(&self, time: i64, namespace: u64) {
+        self.change(time, namespace, false);
     }
 
     #[inline]
-    fn change(&self, time: i64, set: bool) {
+    fn change(&self, time: i64, namespace: u64, set: bool) {
         let slot = self.call.slot.get();
         if slot == NO_SLOT {
             return self.call.no_key("timer", &self.family.name);
         }
         let changes = &mut *self.family.changes.borrow_mut();
-        let change = Change { slot, time, set };
+        let change = Change { slot, time, namespace, set };
         if changes.last() != Some(&change) {
             changes.push(change);
         }
@@ -100,6 +113,7 @@ pub(crate) struct Family {
 struct Change {
     slot: u32,
     time: i64,
+    namespace: u64,
     set: bool,
 }
 
@@ -109,25 +123,43 @@ impl Family {
     }
 }
 
+impl Family {
+    /// Sends the changes that all set, or all delete, as one call.
+    fn send_some(&self, changes: &[Change], set: bool, host: &dyn Host) {
+        let of_kind: Vec<_> = changes.iter().filter(|change| change.set == set).collect();
+        if of_kind.is_empty() {
+            return;
+        }
+        let slots: Vec<_> = of_kind.iter().map(|change| change.slot).collect();
+        let times: Vec<_> = of_kind.iter().map(|change| change.time).collect();
+        let namespaces: Vec<_> = of_kind.iter().map(|change| change.namespace).collect();
+        let named = namespaces.iter().any(|&namespace| namespace != 0);
+        match (set, named) {
+            (true, false) => host.set_timers(self.index, &slots, &times),
+            (false, false) => host.delete_timers(self.index, &slots, &times),
+            (true, true) => host.set_timers_in(self.index, &slots, &times, &namespaces),
+            (false, true) => host.delete_timers_in(self.index, &slots, &times, &namespaces),
+        }
+    }
+}
+
 impl Pending for Family {
     fn send(&self, host: &dyn Host) {
         let changes = &mut *self.changes.borrow_mut();
         if changes.iter().any(|change| !change.set) {
             // The last word on a timer counts, so that sets and deletes can go as one call each.
+            let known = |change: Change| (change.slot, change.time, change.namespace);
             let last: BTreeMap<_, _> =
-                changes.drain(..).map(|change| ((change.slot, change.time), change.set)).collect();
-            changes.extend(last.into_iter().map(|((slot, time), set)| Change { slot, time, set }));
+                changes.drain(..).map(|change| (known(change), change.set)).collect();
+            changes.extend(last.into_iter().map(|((slot, time, namespace), set)| Change {
+                slot,
+                time,
+                namespace,
+                set,
+            }));
         }
-        for set in [true, false] {
-            let of_kind = changes.iter().filter(|change| change.set == set);
-            let (slots, times): (Vec<_>, Vec<_>) =
-                of_kind.map(|change| (change.slot, change.time)).unzip();
-            match (slots.is_empty(), set) {
-                (true, _) => {}
-                (false, true) => host.set_timers(self.index, &slots, &times),
-                (false, false) => host.delete_timers(self.index, &slots, &times),
-            }
-        }
+        self.send_some(changes, true, host);
+        self.send_some(changes, false, host);
         changes.clear();
     }
 

@@ -247,3 +247,43 @@ fn keyed_inputs_must_agree_on_the_key() {
         Err("operator `torn` has different keys at inputs `left` and `right`".to_owned())
     );
 }
+
+/// Sets timers in namespaces and says which fired.
+struct Windows {
+    closes: Timer,
+    closed: Output<(i64, u64)>,
+}
+
+impl Operator for Windows {
+    const NAME: &str = "windows";
+
+    fn new(setup: &mut Setup<Self>) -> Self {
+        setup.keyed_input("open", |windows: &mut Self, at: Record<u64, (i64, u64)>| {
+            windows.closes.set_in(at.value.0, at.value.1);
+            Ok(())
+        });
+        setup.keyed_input("drop", |windows: &mut Self, at: Record<u64, (i64, u64)>| {
+            windows.closes.delete_in(at.value.0, at.value.1);
+            Ok(())
+        });
+        let closes = setup.event_timer("closes", |windows: &mut Self, fired: Fired<u64>| {
+            windows.closed.emit(&(fired.time, fired.namespace))
+        });
+        Windows { closes, closed: setup.output("closed") }
+    }
+}
+
+#[test]
+fn timers_of_one_time_are_told_apart_by_their_namespace() {
+    let mut windows = TestHarness::<Windows>::new();
+    for window in [(10_i64, 3_u64), (10, 1), (10, 3), (10, 0), (5, 2), (10, 2)] {
+        windows.send("open", 1_u64, window, 0);
+    }
+    assert_eq!(windows.calls(), ["timers.set-in"]);
+    windows.send("drop", 1_u64, (10_i64, 2_u64), 0);
+    assert_eq!(windows.timers_in("closes", 1_u64), [(5, 2), (10, 0), (10, 1), (10, 3)]);
+    assert_eq!(windows.timers("closes", 1_u64), [5, 10, 10, 10]);
+    windows.advance_watermark(10);
+    let closed = windows.take_values::<(i64, u64)>("closed");
+    assert_eq!(closed, [(5, 2), (10, 0), (10, 1), (10, 3)]);
+}

@@ -13,6 +13,7 @@ use crate::host::Host;
 
 pub(super) struct CodedWindow<T> {
     loaded: Cell<bool>,
+    touches: bool,
     rows: RefCell<Rows<T>>,
 }
 
@@ -25,6 +26,8 @@ struct Rows<T> {
     stored: ColumnWriter,
     stored_slots: Vec<u32>,
     removed_slots: Vec<u32>,
+    /// Read and not written, if that is noted.
+    read_slots: Vec<u32>,
 }
 
 /// What is known of a key's value.
@@ -110,7 +113,7 @@ impl<T: Value> CodedWindow<T> {
 }
 
 impl<T> CodedWindow<T> {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: Layout, touches: bool) -> Self {
         let rows = Rows {
             present: Vec::new(),
             bytes: BytesColumn { offsets: Vec::new(), arena: Vec::new() },
@@ -118,8 +121,9 @@ impl<T> CodedWindow<T> {
             stored: ColumnWriter::new(layout),
             stored_slots: Vec::new(),
             removed_slots: Vec::new(),
+            read_slots: Vec::new(),
         };
-        Self { loaded: Cell::new(false), rows: RefCell::new(rows) }
+        Self { loaded: Cell::new(false), touches, rows: RefCell::new(rows) }
     }
 
     pub(super) fn discard(&self) {
@@ -129,6 +133,7 @@ impl<T> CodedWindow<T> {
         rows.stored.clear();
         rows.stored_slots.clear();
         rows.removed_slots.clear();
+        rows.read_slots.clear();
     }
 }
 
@@ -141,7 +146,8 @@ impl<T: Encode> CodedWindow<T> {
         if !self.loaded.get() {
             return Ok(());
         }
-        let Rows { values, stored, stored_slots, removed_slots, .. } = &mut *self.rows.borrow_mut();
+        let Rows { values, stored, stored_slots, removed_slots, read_slots, .. } =
+            &mut *self.rows.borrow_mut();
         for (slot, cached) in values.iter().enumerate() {
             match cached {
                 Cached::Known(Some(value), true) => {
@@ -149,13 +155,15 @@ impl<T: Encode> CodedWindow<T> {
                     stored_slots.push(slot as u32);
                 }
                 Cached::Known(None, true) => removed_slots.push(slot as u32),
+                Cached::Known(Some(_), false) if self.touches => read_slots.push(slot as u32),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    pub(super) fn send(&self, index: u32, host: &dyn Host) {
+    pub(super) fn send(&self, of: &Identity, host: &dyn Host) {
+        let index = of.index;
         let rows = &mut *self.rows.borrow_mut();
         if !rows.stored_slots.is_empty() {
             let slots = &rows.stored_slots;
@@ -163,6 +171,9 @@ impl<T: Encode> CodedWindow<T> {
         }
         if !rows.removed_slots.is_empty() {
             host.remove(index, &rows.removed_slots);
+        }
+        if !rows.read_slots.is_empty() {
+            host.touch(index, &rows.read_slots);
         }
     }
 }

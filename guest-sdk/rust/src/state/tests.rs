@@ -2,6 +2,19 @@
 
 use crate::prelude::*;
 
+/// A small generator (SplitMix64) for tests that compare with a model: the same numbers each time.
+pub(super) struct Chance(pub(super) u64);
+
+impl Chance {
+    /// A number below `end`.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
 /// What a record tells `Probe` to do to its key's states, and the words and text it then finds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Act {
@@ -183,4 +196,17 @@ fn a_number_out_of_its_type_s_range_refuses_the_record() {
     small.send("levels", "a", 300_u64, 0);
     assert_eq!(small.take_rejects()[0].reason, "the number 300 (signed: 300) is no u8");
     assert_eq!(small.state::<u8>("level", "a"), None);
+}
+
+#[test]
+fn a_batch_fetches_a_state_once_and_sends_it_once() {
+    let mut probe = TestHarness::<Probe>::new();
+    let mut batch = probe.batch("acts");
+    for key in 0..100_u64 {
+        batch = batch.push(key, Act::Add(1), 0).push(key, Act::Look, 0);
+    }
+    batch.send();
+    let mut calls = probe.calls();
+    calls.sort_unstable();
+    assert_eq!(calls, ["output.emit", "state.load", "state.load", "state.store", "state.store"]);
 }

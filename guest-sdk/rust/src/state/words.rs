@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{Identity, bit, bitmap_len};
+use super::{Identity, bit, bitmap_len, ones, set_bit};
 use crate::bindings::Window;
 use crate::call::Call;
 use crate::codec::Layout;
@@ -12,7 +12,9 @@ use crate::local::Local;
 
 pub(super) struct WordWindow {
     layout: Layout,
+    /// Stays false for a state whose reads are noted: each access then goes the long way, and the others pay nothing.
     loaded: Cell<bool>,
+    touches: bool,
     rows: Local<Rows>,
 }
 
@@ -21,11 +23,13 @@ struct Rows {
     words: Vec<u64>,
     present: Vec<u64>,
     dirty: Vec<u64>,
+    /// Which slots were accessed, if that is noted.
+    noted: Vec<u64>,
 }
 
 impl WordWindow {
-    pub(super) fn new(layout: Layout) -> Self {
-        Self { layout, loaded: Cell::new(false), rows: Local::default() }
+    pub(super) fn new(layout: Layout, touches: bool) -> Self {
+        Self { layout, loaded: Cell::new(false), touches, rows: Local::default() }
     }
 
     #[inline]
@@ -56,7 +60,7 @@ impl WordWindow {
         self.open(call, of);
         let slot = call.slot.get() as usize;
         let (at, mask) = (slot / 64, 1 << (slot % 64));
-        let done = self.rows.with(|Rows { words, present, dirty }| {
+        let done = self.rows.with(|Rows { words, present, dirty, .. }| {
             let row = words.get_mut(slot)?;
             let present = present.get_mut(at)?;
             *dirty.get_mut(at)? |= mask;
@@ -90,6 +94,10 @@ impl WordWindow {
         if slots == 0 {
             return;
         }
+        if self.touches && self.rows.with(|rows| !rows.words.is_empty()) {
+            let slot = call.slot.get() as usize;
+            return self.rows.with(|rows| set_bit(&mut rows.noted, slot));
+        }
         let Window { present, values } = call.host.load(of.index);
         self.rows.with(|rows| {
             rows.words = into_words(values);
@@ -97,15 +105,23 @@ impl WordWindow {
             rows.present.resize(bitmap_len(slots), 0);
             rows.dirty.clear();
             rows.dirty.resize(bitmap_len(slots), 0);
+            if self.touches {
+                rows.noted.resize(bitmap_len(slots), 0);
+                set_bit(&mut rows.noted, call.slot.get() as usize);
+            }
         });
-        self.loaded.set(true);
+        self.loaded.set(!self.touches);
     }
 
-    pub(super) fn send(&self, index: u32, host: &dyn Host) {
-        if !self.loaded.get() {
-            return;
-        }
-        self.rows.with(|rows| rows.send(self.layout, index, host));
+    pub(super) fn send(&self, of: &Identity, host: &dyn Host) {
+        self.rows.with(|rows| {
+            if self.touches {
+                rows.touch(of.index, host);
+            }
+            if !rows.words.is_empty() {
+                rows.send(self.layout, of.index, host);
+            }
+        });
     }
 
     pub(super) fn discard(&self) {
@@ -115,6 +131,17 @@ impl WordWindow {
 }
 
 impl Rows {
+    /// What was read and not written. A write makes the value live longer by itself.
+    fn touch(&mut self, index: u32, host: &dyn Host) {
+        for ((noted, dirty), present) in self.noted.iter_mut().zip(&self.dirty).zip(&self.present) {
+            *noted &= !dirty & present;
+        }
+        let read = ones(&self.noted);
+        if !read.is_empty() {
+            host.touch(index, &read);
+        }
+    }
+
     fn send(&mut self, layout: Layout, index: u32, host: &dyn Host) {
         let rows = self;
         let mut stored = Vec::with_capacity(rows.words.len());
