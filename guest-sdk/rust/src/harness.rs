@@ -48,8 +48,8 @@ pub struct LogLine {
 ///
 /// It keeps the host's contract: an invocation is a transaction, a refused record is taken out and
 /// its batch handed out again, timers are known by (timer, key, namespace, time) and fire in order, at most
-/// one a key in a batch. Times-to-live run on its clocks; what is expired is never cleaned up. Names and types are checked against what the operator declares; a wrong
-/// one panics and says so.
+/// one a key in a batch. Times-to-live run on its clocks; what is expired is never cleaned up. Names and
+/// types are checked against what the operator declares; a wrong one panics and says so.
 ///
 /// Rejected records that the test never looks at fail it when the harness is dropped.
 ///

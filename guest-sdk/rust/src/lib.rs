@@ -45,15 +45,15 @@
 //!
 //! | declared by | is | holds |
 //! |---|---|---|
-//! | [`value`](Setup::value) | [`ValueState<T>`](ValueState) | one value a key |
-//! | [`list`](Setup::list) | [`ListState<T>`](ListState) | a list a key; adding reads nothing |
-//! | [`map`](Setup::map) | [`MapState<K, V>`](MapState) | a map a key, in the order of its keys, of any size |
-//! | [`sum`](Setup::sum), [`min`](Setup::min), [`max`](Setup::max), [`count`](Setup::count) | [`ReducingState<T>`](ReducingState) | a number a key that the host merges into |
+//! | [`value`](Setup::value) | [`ValueState`] | one value a key |
+//! | [`list`](Setup::list) | [`ListState`] | a list a key; adding reads nothing |
+//! | [`map`](Setup::map) | [`MapState`] | a map a key, in the order of its keys, of any size |
+//! | `sum`, `min`, `max`, [`count`](Setup::count) | [`ReducingState`] | a number a key that the host merges into |
 //! | [`append`](Setup::append) | [`AppendState`] | bytes a key that the host appends to |
-//! | [`set`](Setup::set) | [`SetState<T>`](SetState) | a small set a key that the host adds to |
-//! | [`aggregating`](Setup::aggregating) | [`AggregatingState<A>`](AggregatingState) | what an [`Aggregate`] gathers for a key |
-//! | [`split`](Setup::split), [`union`](Setup::union) | [`TaskList<T>`](TaskList) | a list of the task's, without keys |
-//! | [`broadcast`](Setup::broadcast) | [`BroadcastState<K, V>`](BroadcastState) | a map that is the same in every task |
+//! | [`set`](Setup::set) | [`SetState`] | a small set a key that the host adds to |
+//! | [`aggregating`](Setup::aggregating) | [`AggregatingState`] | what an [`Aggregate`] gathers for a key |
+//! | [`split`](Setup::split), [`union`](Setup::union) | [`TaskList`] | a list of the task's, without keys |
+//! | [`broadcast`](Setup::broadcast) | [`BroadcastState`] | a map that is the same in every task |
 //!
 //! All but the last two may [expire](Setup::expiring). [`Timer`]s belong to a key, too.
 //!

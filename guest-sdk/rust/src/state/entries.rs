@@ -158,6 +158,18 @@ impl<V> Entries<V> {
         }
     }
 
+    /// An entry's value, to be changed in place, if it is here as one, or known not to be there.
+    #[inline]
+    pub(crate) fn known_mut(&mut self, key: &EntryKey) -> Option<&mut Option<V>> {
+        match self.overlay.get_mut(key)? {
+            Entry { value: Cached::Known(value), changed, .. } => {
+                *changed = true;
+                Some(value)
+            }
+            Entry { value: Cached::Loaded { .. }, .. } => None,
+        }
+    }
+
     /// Removes all entries.
     pub(crate) fn clear(&mut self) {
         self.overlay.clear();
@@ -204,7 +216,7 @@ impl<V: Value> Entries<V> {
         &self,
         sources: &[Source<V>],
         key: &EntryKey,
-        look: Look<R, V>,
+        look: &Look<R, V>,
     ) -> Result<Found<R>> {
         let (source, row) = match self.overlay.get(key) {
             Some(Entry { value: Cached::Known(Some(value)), .. }) => {
@@ -222,17 +234,17 @@ impl<V: Value> Entries<V> {
         Ok(Found::There((look.owned)(value)))
     }
 
-    /// Hands out an entry's value, for good or to be changed. It is to be [`set`](Entries::set) then.
-    pub(crate) fn take(&mut self, sources: &[Source<V>], key: &EntryKey) -> Result<Option<V>> {
-        let (source, row) = match self.overlay.get_mut(key).map(|entry| &mut entry.value) {
-            Some(Cached::Known(value)) => return Ok(value.take()),
-            Some(Cached::Loaded { source, row }) => (*source, *row),
+    /// Reads an entry's value out of the row that it came in.
+    pub(crate) fn read(&self, sources: &[Source<V>], key: &EntryKey) -> Result<Option<V>> {
+        let at = match self.overlay.get(key).map(|entry| &entry.value) {
+            Some(Cached::Loaded { source, row }) => Some((*source, *row)),
+            Some(Cached::Known(_)) => None,
             None => match self.base_row(sources, key) {
-                Found::There(at) => at,
-                Found::Absent | Found::Unknown => return Ok(None),
+                Found::There(at) => Some(at),
+                Found::Absent | Found::Unknown => None,
             },
         };
-        sources[source as usize].values.get(row as usize).map(Some)
+        at.map(|(source, row)| sources[source as usize].values.get(row as usize)).transpose()
     }
 
     /// The next entry of a walk, of those that are known: in the overlay, in what came as a whole, and in the page

@@ -25,8 +25,8 @@ pub use range::MapRange;
 /// entries, those that are asked for, or a page at a time. Looks see what was written before, and what was written is
 /// sent after the last record.
 ///
-/// Entries are in the order of their keys: numbers by number, `String` and `Vec<u8>` by byte. Keys of other types are in
-/// the order of their MessagePack bytes. So tuples of unsigned numbers sort as one expects; but in a tuple (or
+/// Entries are in the order of their keys: numbers by number, `String` and `Vec<u8>` by byte. Keys of other types are
+/// in the order of their MessagePack bytes. So tuples of unsigned numbers sort as one expects; but in a tuple (or
 /// `Option`, struct, …) text sorts by length before it sorts by letter, and negative numbers come after the others.
 ///
 /// ```
@@ -128,11 +128,8 @@ impl<K: Value, V: Value> MapState<K, V> {
     {
         let mut change = Some(change);
         let changed = self.at(key, |cache, slot, key| {
-            let mut value = cache.take(&self.call, &self.maps.of, slot, key)?.unwrap_or_default();
-            let change = change.take().expect("it is called once");
-            let result = change(&mut value);
-            cache.set(slot, key, Some(value));
-            Ok(result)
+            let change = |value: &mut V| (change.take().expect("it is called once"))(value);
+            cache.update(&self.call, &self.maps.of, slot, key, change)
         });
         // Where there is no value to change, the record is refused already; the result is of no consequence.
         changed.unwrap_or_else(|| match change.take() {

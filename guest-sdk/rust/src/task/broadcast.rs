@@ -107,7 +107,7 @@ impl<K: Value, V: Value> BroadcastState<K, V> {
         let found = self.with(|rows| {
             probe.fill(key)?;
             rows.load(&self.call, &self.map.of)?;
-            Ok(match rows.entries.with(&rows.sources, &probe, Look::copy())? {
+            Ok(match rows.entries.with(&rows.sources, &probe, &Look::copy())? {
                 Found::There(value) => Some(value),
                 Found::Absent | Found::Unknown => None,
             })

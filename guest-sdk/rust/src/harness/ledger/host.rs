@@ -120,10 +120,10 @@ fn columns(key: ValueType, value: ValueType, rows: Vec<(Cell, Cell)>) -> (Column
 
 /// Slots with the cells of a column of as many rows.
 #[track_caller]
-fn rows(slots: &[u32], column: &Column) -> impl Iterator<Item = (u32, Cell)> {
+fn rows<'a>(slots: &'a [u32], column: &Column) -> impl Iterator<Item = (u32, Cell)> + use<'a> {
     let cells = cells_of(column);
     assert_eq!(slots.len(), cells.len(), "as many slots as rows");
-    slots.to_vec().into_iter().zip(cells)
+    slots.iter().copied().zip(cells)
 }
 
 impl Cells for HarnessHost {

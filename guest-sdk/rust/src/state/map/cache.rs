@@ -145,8 +145,12 @@ impl<V: Value> Cache<V> {
         slot: usize,
         key: &EntryKey,
     ) -> Result<bool> {
-        self.know(call, of, slot, key)?;
-        Ok(matches!(self.maps[slot].contains(&self.sources, key), Found::There(())))
+        let mut found = self.maps[slot].contains(&self.sources, key);
+        if matches!(found, Found::Unknown) {
+            self.find_out(call, of, slot, key)?;
+            found = self.maps[slot].contains(&self.sources, key);
+        }
+        Ok(matches!(found, Found::There(())))
     }
 
     pub(super) fn with<R>(
@@ -157,23 +161,39 @@ impl<V: Value> Cache<V> {
         key: &EntryKey,
         look: Look<R, V>,
     ) -> Result<Option<R>> {
-        self.know(call, of, slot, key)?;
-        match self.maps[slot].with(&self.sources, key, look)? {
+        let mut found = self.maps[slot].with(&self.sources, key, &look)?;
+        if matches!(found, Found::Unknown) {
+            self.find_out(call, of, slot, key)?;
+            found = self.maps[slot].with(&self.sources, key, &look)?;
+        }
+        match found {
             Found::There(result) => Ok(Some(result)),
             Found::Absent | Found::Unknown => Ok(None),
         }
     }
 
-    /// Hands out an entry's value to be changed and set again.
-    pub(super) fn take(
+    /// Lets an entry's value be changed in place; the type's default if there is none.
+    pub(super) fn update<R>(
         &mut self,
         call: &Call,
         of: &Identity,
         slot: usize,
         key: &EntryKey,
-    ) -> Result<Option<V>> {
-        self.know(call, of, slot, key)?;
-        self.maps[slot].take(&self.sources, key)
+        change: impl FnOnce(&mut V) -> R,
+    ) -> Result<R>
+    where
+        V: Default,
+    {
+        if let Some(value) = self.maps[slot].known_mut(key) {
+            return Ok(change(value.get_or_insert_default()));
+        }
+        if self.maps[slot].is_unknown(key) {
+            self.find_out(call, of, slot, key)?;
+        }
+        let mut value = self.maps[slot].read(&self.sources, key)?.unwrap_or_default();
+        let result = change(&mut value);
+        self.maps[slot].set(key, Some(value));
+        Ok(result)
     }
 
     /// The next entry of a walk.
@@ -218,7 +238,7 @@ impl<V: Value> Cache<V> {
                 }
             }
             let keys = whole.as_ref().map(|(keys, _)| keys);
-            match keys.and_then(|keys| EntryKey::last_of(keys)) {
+            match keys.and_then(EntryKey::last_of) {
                 Some(last) if more && rows > 0 => from = Bound::Excluded(last),
                 _ => break,
             }
@@ -248,11 +268,6 @@ impl<V: Value> Cache<V> {
     }
 
     /// Asks the host for an entry of which nothing is known.
-    #[inline]
-    fn know(&mut self, call: &Call, of: &Identity, slot: usize, key: &EntryKey) -> Result<()> {
-        if self.maps[slot].is_unknown(key) { self.find_out(call, of, slot, key) } else { Ok(()) }
-    }
-
     #[cold]
     fn find_out(&mut self, call: &Call, of: &Identity, slot: usize, key: &EntryKey) -> Result<()> {
         if !self.loaded && !self.prefetched {

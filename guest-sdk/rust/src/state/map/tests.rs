@@ -392,3 +392,59 @@ fn a_map_used_within_its_update_and_a_prefix_of_numbers_refuse_the_record() {
         "state `numbers`: its keys are i64, and only String and Vec<u8> begin with a prefix"
     );
 }
+
+/// Can be written, and never read back.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
+struct Sealed {
+    number: u64,
+}
+
+impl TryFrom<u64> for Sealed {
+    type Error = String;
+
+    fn try_from(number: u64) -> Result<Self, String> {
+        Err(format!("{number} stays sealed"))
+    }
+}
+
+struct Unreadable {
+    map: MapState<u64, Sealed>,
+    list: ListState<Sealed>,
+}
+
+impl Operator for Unreadable {
+    const NAME: &str = "unreadable";
+
+    fn new(setup: &mut Setup<Self>) -> Self {
+        setup.keyed_input("write", |operator: &mut Self, number: Record<u64, u64>| {
+            let sealed = Sealed { number: number.value };
+            operator.map.insert(&1, sealed);
+            operator.list.add(&sealed);
+            Ok(())
+        });
+        setup.keyed_input("read", |operator: &mut Self, how: Record<u64, String>| {
+            match how.value.as_str() {
+                "get" => assert!(operator.map.get(&1).is_none()),
+                "update" => operator.map.update(&1, |sealed| sealed.number += 1),
+                "range" => assert_eq!(operator.map.range(..).count(), 0),
+                _ => assert!(operator.list.get().is_empty()),
+            }
+            operator.map.insert(&2, Sealed { number: 2 });
+            Ok(())
+        });
+        Unreadable { map: setup.map("map"), list: setup.list("list") }
+    }
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_refuses_the_record_that_looks_at_it() {
+    let mut operator = TestHarness::<Unreadable>::new();
+    operator.send("write", 1_u64, 3_u64, 0);
+    for how in ["get", "update", "range", "list"] {
+        operator.send("read", 1_u64, how, 0);
+        let rejects = operator.take_rejects();
+        let state = if how == "list" { "list" } else { "map" };
+        assert!(rejects[0].reason.starts_with(&format!("state `{state}`: ")), "{rejects:?}");
+    }
+}
