@@ -34,7 +34,8 @@ pub fn describe() -> Description {
         ttl: None,
         schema_version: 1,
     };
-    let port = |name: &str, key, value| Port { name: name.to_owned(), key, value };
+    let port =
+        |name: &str, key, value| Port { name: name.to_owned(), key, value, broadcast: false };
     let (number, text) = (value(ValueType::S64, Codec::Raw), value(ValueType::Bytes, Codec::Text));
     Description {
         name: NAME.to_owned(),
@@ -43,6 +44,7 @@ pub fn describe() -> Description {
         outputs: vec![port("numbers", key(), number.clone()), port("texts", None, text.clone())],
         states: vec![state("number", number), state("text", text)],
         timers: vec![Timer { name: "alarm".to_owned(), domain: TimeDomain::EventTime }],
+        task_states: Vec::new(),
         metrics: vec![Metric { name: "acts".to_owned(), kind: MetricKind::Counter }],
     }
 }
