@@ -132,6 +132,32 @@ impl<O> Setup<O> {
 }
 
 /// Declares states whose values expire; from [`Setup::expiring`].
+///
+/// ```
+/// use std::time::Duration;
+/// use statehouse::prelude::*;
+///
+/// struct Recent { count: ReducingState<u64>, shops: MapState<String, u64> }
+///
+/// impl Operator for Recent {
+///     const NAME: &str = "recent";
+///     fn new(setup: &mut Setup<Self>) -> Self {
+///         setup.keyed_input("bills", |recent: &mut Self, bill: Record<u64, (String, u64)>| {
+///             recent.count.add(1);
+///             recent.shops.insert(&bill.value.0, bill.value.1);
+///             Ok(())
+///         });
+///         let mut expiring = setup.expiring(Ttl::after(Duration::from_secs(60)));
+///         Recent { count: expiring.count("count"), shops: expiring.map("shops") }
+///     }
+/// }
+///
+/// let mut harness = TestHarness::<Recent>::new();
+/// harness.send("bills", 7_u64, ("tea house".to_owned(), 3_u64), 0);
+/// harness.advance_processing_time(60_000);
+/// assert_eq!(harness.state::<u64>("count", 7_u64), None);
+/// assert!(harness.map::<String, u64>("shops", 7_u64).is_empty());
+/// ```
 pub struct Expiring<'s, O> {
     setup: &'s mut Setup<O>,
     ttl: Option<Ttl>,

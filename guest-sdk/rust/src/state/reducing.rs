@@ -13,6 +13,17 @@ use crate::host::Host;
 use crate::local::Local;
 
 /// The numbers that the host can merge: `u64`, `i64` and `f64`.
+///
+/// ```
+/// use statehouse::{Number, prelude::*};
+///
+/// /// What came in and what went out.
+/// struct Flow<T: Number> { inward: ReducingState<T>, outward: ReducingState<T> }
+///
+/// fn flow<O, T: Number>(setup: &mut Setup<O>) -> Flow<T> {
+///     Flow { inward: setup.sum("inward"), outward: setup.sum("outward") }
+/// }
+/// ```
 pub trait Number: Value + Copy + sealed::Sealed {}
 
 impl Number for u64 {}

@@ -6,6 +6,21 @@ use crate::state::entries::Look;
 use crate::state::entries::cursor::Cursor;
 
 /// The entries of a range of a [`MapState`], in order. They are fetched as they are asked for.
+///
+/// ```
+/// use statehouse::{MapRange, prelude::*};
+///
+/// fn dearest(prices: MapRange<'_, String, u64>) -> Option<String> {
+///     prices.max_by_key(|(_, price)| *price).map(|(name, _)| name)
+/// }
+///
+/// # struct Shop { prices: MapState<String, u64> }
+/// # impl Shop {
+/// fn dearest_tea(&self) -> Option<String> {
+///     dearest(self.prices.prefix("tea "))
+/// }
+/// # }
+/// ```
 pub struct MapRange<'m, K: Value, V: Value> {
     map: &'m MapState<K, V>,
     /// Of the key whose map it was when the walk began; `None` at the end.
