@@ -51,6 +51,8 @@ examples: ## the examples' own tests, without wasm
 	cargo test --locked --manifest-path examples/wordcount/Cargo.toml
 	cargo fmt --manifest-path examples/flights/Cargo.toml --check
 	cargo test --locked --manifest-path examples/flights/Cargo.toml
+	cargo fmt --manifest-path examples/nexmark/Cargo.toml --check
+	cargo test --locked --manifest-path examples/nexmark/Cargo.toml
 
 integration: ## the binary and real guests, end to end
 	cargo build --locked -p statehouse-server
@@ -73,5 +75,6 @@ fmt: ## formats everything
 	cargo fmt --all
 	cargo fmt --manifest-path examples/wordcount/Cargo.toml
 	cargo fmt --manifest-path examples/flights/Cargo.toml
+	cargo fmt --manifest-path examples/nexmark/Cargo.toml
 	cargo fmt --manifest-path tests/guests/Cargo.toml
 	cargo fmt --manifest-path bench/guest/Cargo.toml
