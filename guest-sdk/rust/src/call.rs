@@ -105,7 +105,6 @@ impl Call {
     }
 
     /// The rows of the running invocation.
-    #[cfg_attr(not(test), expect(dead_code, reason = "windows look ahead with it"))]
     pub(crate) fn rows(&self) -> Rc<Rows> {
         self.rows.borrow().clone().unwrap_or_default()
     }

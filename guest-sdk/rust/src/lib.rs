@@ -88,6 +88,7 @@ mod state;
 mod task;
 mod timer;
 mod ttl;
+mod window;
 
 pub use codec::{Decode, Encode, Json, Value};
 pub use context::{Context, Counter, Gauge};
@@ -107,13 +108,15 @@ pub use task::TaskList;
 pub use task::broadcast::BroadcastState;
 pub use timer::Timer;
 pub use ttl::Ttl;
+pub use window::{OnWindow, Trigger, Window, Windowed, Windows};
 
 /// What an operator's source file needs.
 pub mod prelude {
     pub use crate::{
         Aggregate, AggregatingState, AppendState, BroadcastState, Context, Counter, Error, Fired,
         Gauge, Json, KeyedOutput, ListState, MapState, Operator, Output, Record, ReducingState,
-        Result, SetState, Setup, TaskList, TestHarness, Timer, Ttl, ValueState, bail, error,
+        Result, SetState, Setup, TaskList, TestHarness, Timer, Trigger, Ttl, ValueState, Window,
+        Windowed, Windows, bail, error,
     };
     pub use serde::{Deserialize, Serialize};
 }

@@ -17,7 +17,7 @@ use crate::codec::Value;
 use crate::error::Result;
 use crate::record::Fired;
 use crate::setup::Setup;
-use crate::state::Aggregate;
+use crate::state::aggregating::Aggregate;
 
 pub use spec::{Trigger, Windows};
 
@@ -187,20 +187,12 @@ impl WindowClock {
     /// The time of the record being handled.
     #[inline]
     fn of_record(&self) -> i64 {
-        if self.processing_time {
-            self.context.processing_time()
-        } else {
-            self.call.time.get()
-        }
+        if self.processing_time { self.context.processing_time() } else { self.call.time.get() }
     }
 
     /// Windows that end at this time, or before it, are over.
     #[inline]
     fn now(&self) -> i64 {
-        if self.processing_time {
-            self.context.processing_time()
-        } else {
-            self.context.watermark()
-        }
+        if self.processing_time { self.context.processing_time() } else { self.context.watermark() }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::{Identity, ValueState};
 use crate::call::{Call, Pending};
-use crate::codec::Value;
 
 /// How values become a result, by way of an accumulator that can be kept and merged with others.
 ///
@@ -42,7 +44,7 @@ pub trait Aggregate: 'static {
     /// What is added.
     type Input;
     /// What is kept. Its default has nothing in it.
-    type Accumulator: Value + Default;
+    type Accumulator: Serialize + DeserializeOwned + Clone + Default + 'static;
     /// What comes out.
     type Output;
 

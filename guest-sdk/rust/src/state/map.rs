@@ -229,7 +229,6 @@ impl<K: Value, V: Value> MapState<K, V> {
 
     /// Fetches the entries `keys[i]` of the keys in `slots[i]` in one call, before anything asks for them one by one.
     /// Other entries are then fetched one by one, too, and whole maps only for those who walk through them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "windows know in advance what they need"))]
     pub(crate) fn prefetch(&self, slots: &[u32], keys: &[K]) {
         let keys: Result<Vec<_>> = keys.iter().map(EntryKey::of).collect();
         let fetched = keys.and_then(|keys| {

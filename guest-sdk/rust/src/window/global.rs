@@ -10,7 +10,9 @@ use crate::codec::Value;
 use crate::error::Result;
 use crate::record::Fired;
 use crate::setup::Setup;
-use crate::state::{Aggregate, MapState, ValueState};
+use crate::state::ValueState;
+use crate::state::aggregating::Aggregate;
+use crate::state::map::MapState;
 use crate::timer::Timer;
 
 /// The windows of one declaration: for each key one.

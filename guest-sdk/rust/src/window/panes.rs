@@ -18,7 +18,8 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::record::Fired;
 use crate::setup::Setup;
-use crate::state::{Aggregate, MapState};
+use crate::state::aggregating::Aggregate;
+use crate::state::map::MapState;
 use crate::timer::Timer;
 
 /// What a timer is for, told by its namespace.

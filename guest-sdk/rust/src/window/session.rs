@@ -15,11 +15,12 @@ use crate::codec::Value;
 use crate::error::Result;
 use crate::record::Fired;
 use crate::setup::Setup;
-use crate::state::{Aggregate, MapState};
+use crate::state::aggregating::Aggregate;
+use crate::state::map::MapState;
 use crate::timer::Timer;
 
 /// A session, by its start.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Session<V> {
     end: i64,
     told: Told,

@@ -110,9 +110,11 @@ impl Windows {
                     return Err("they must be at least a millisecond long and apart".to_owned());
                 }
                 if slide > size {
-                    return Err("records between two windows would be lost: the slide is longer than \
+                    return Err(
+                        "records between two windows would be lost: the slide is longer than \
                                 a window"
-                        .to_owned());
+                            .to_owned(),
+                    );
                 }
                 let panes = size / pane(size, slide);
                 if panes > PANES_MAX {

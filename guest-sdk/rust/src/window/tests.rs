@@ -30,8 +30,14 @@ impl Aggregate for Sum {
 /// What a test wants to see of a window: key, start, end, result, whether again.
 type Seen = (u64, i64, i64, i64, bool);
 
+/// Which windows an operator has: what it declares may not depend on its settings, but their lengths may.
+const FIXED: u8 = 0;
+const SESSION: u8 = 1;
+const GLOBAL: u8 = 2;
+const CLOCK: u8 = 3;
+
 /// Emits all that its windows say, and the times of late records. Its windows are chosen by a setting.
-struct Watch {
+struct Watch<const KIND: u8> {
     sums: Windowed<Sum>,
     windows: Output<Seen>,
     late: KeyedOutput<u64, i64>,
@@ -60,12 +66,16 @@ fn chosen(name: &str) -> Windows {
     }
 }
 
-impl Operator for Watch {
+fn usual(kind: u8) -> String {
+    ["tumbling", "session", "three", "clock"][usize::from(kind)].to_owned()
+}
+
+impl<const KIND: u8> Operator for Watch<KIND> {
     const NAME: &str = "watch";
 
     fn new(setup: &mut Setup<Self>) -> Self {
         setup.keyed_input("numbers", Self::on_number);
-        let windows = chosen(&setup.config_or("windows", String::new()));
+        let windows = chosen(&setup.config_or("windows", usual(KIND)));
         Watch {
             sums: setup.windows("sums", windows, Self::on_window),
             windows: setup.output("windows"),
@@ -74,7 +84,7 @@ impl Operator for Watch {
     }
 }
 
-impl Watch {
+impl<const KIND: u8> Watch<KIND> {
     fn on_number(&mut self, number: Record<u64, i64>) -> Result<()> {
         if !self.sums.add(&number.value) {
             self.late.emit(&number.key, &number.time)?;
@@ -88,11 +98,11 @@ impl Watch {
     }
 }
 
-fn watch(windows: &str) -> TestHarness<Watch> {
+fn watch<const KIND: u8>(windows: &str) -> TestHarness<Watch<KIND>> {
     TestHarness::new().config("windows", windows)
 }
 
-fn seen(harness: &mut TestHarness<Watch>) -> Vec<Seen> {
+fn seen<const KIND: u8>(harness: &mut TestHarness<Watch<KIND>>) -> Vec<Seen> {
     harness.take_values("windows")
 }
 
@@ -101,13 +111,15 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
 
-/// A record as it came: its key, time and number, and the watermark before it.
+/// A record as it came: its batch, key, time and number, and the watermark before it.
 struct Came {
+    batch: i64,
     key: u64,
     time: i64,
     number: i64,
@@ -115,8 +127,8 @@ struct Came {
 }
 
 /// Sends random batches, moves the watermark in between, and ends the stream.
-fn play(windows: &str, seed: u64) -> (Vec<Came>, Vec<Seen>, Vec<i64>) {
-    let mut harness = watch(windows);
+fn play<const KIND: u8>(windows: &str, seed: u64) -> (Vec<Came>, Vec<Seen>, Vec<i64>) {
+    let mut harness = watch::<KIND>(windows);
     let mut random = Random(seed);
     let (mut came, mut watermark) = (Vec::new(), i64::MIN);
     for step in 0..60 {
@@ -126,7 +138,7 @@ fn play(windows: &str, seed: u64) -> (Vec<Came>, Vec<Seen>, Vec<i64>) {
             let time = step * 1000 + random.below(30_000) as i64 - 15_000;
             let number = 1 << random.below(20);
             batch = batch.push(key, number, time);
-            came.push(Came { key, time, number, watermark });
+            came.push(Came { batch: step, key, time, number, watermark });
         }
         batch.send();
         if random.below(3) == 0 {
@@ -166,21 +178,24 @@ fn by_hand(
 #[test]
 fn windows_of_fixed_length_hold_what_came_in_time() {
     let shapes = [
-        ("", (10_000, 10_000, 0, 0)),
+        ("tumbling", (10_000, 10_000, 0, 0)),
         ("offset", (10_000, 10_000, 3000, 0)),
         ("sliding", (10_000, 4000, 0, 0)),
         ("every second", (10_000, 1000, 0, 0)),
         ("lenient", (10_000, 5000, 0, 7000)),
     ];
     for (name, shape) in shapes {
-        for seed in 0..40 {
-            let (came, windows, late) = play(name, seed);
+        for seed in 0..20 {
+            let (came, windows, late) = play::<FIXED>(name, seed);
             let (expected, expected_late) = by_hand(&came, shape);
             let mut last = BTreeMap::new();
             for (key, start, end, sum, again) in windows {
                 assert_eq!(end - start, shape.0, "{name}, seed {seed}");
                 let before = last.insert((key, end), sum);
-                assert!(before.is_none() || again, "{name}, seed {seed}: only corrections come again");
+                assert!(
+                    before.is_none() || again,
+                    "{name}, seed {seed}: only corrections come again"
+                );
                 assert!(shape.3 > 0 || !again, "{name}, seed {seed}: nothing is corrected");
             }
             assert_eq!(last, expected, "{name}, seed {seed}");
@@ -195,11 +210,13 @@ fn sessions_by_hand(came: &[Came], lateness: i64) -> (BTreeMap<(u64, i64, i64), 
     let mut open: Vec<(u64, i64, i64, i64)> = Vec::new();
     let mut done = BTreeMap::new();
     let mut late = Vec::new();
+    let mut batch = -1;
     for record in came {
-        // A session is forgotten once its end and the lateness have passed.
+        // Windows are told of between batches. A session is forgotten once its end and the lateness have passed.
+        let is_new_batch = std::mem::replace(&mut batch, record.batch) != record.batch;
         open.retain(|&(key, start, end, sum)| {
             let forgotten = end.saturating_add(lateness) <= record.watermark;
-            if end <= record.watermark {
+            if is_new_batch && end <= record.watermark {
                 done.insert((key, start, end), sum);
             }
             !forgotten
@@ -226,8 +243,8 @@ fn sessions_by_hand(came: &[Came], lateness: i64) -> (BTreeMap<(u64, i64, i64), 
 #[test]
 fn sessions_hold_what_is_close_together() {
     for (name, lateness) in [("session", 0), ("lenient session", 7000)] {
-        for seed in 0..60 {
-            let (came, windows, late) = play(name, seed);
+        for seed in 0..30 {
+            let (came, windows, late) = play::<SESSION>(name, seed);
             let (expected, expected_late) = sessions_by_hand(&came, lateness);
             let mut last = BTreeMap::new();
             for (key, start, end, sum, again) in windows {
@@ -240,28 +257,34 @@ fn sessions_hold_what_is_close_together() {
     }
 }
 
+/// Some records for one key, and then the end.
+fn to_the_end<const KIND: u8>(name: &str) -> TestHarness<Watch<KIND>> {
+    let mut harness = watch::<KIND>(name);
+    for time in [1000, 2000, 14_000, 40_000] {
+        harness.send("numbers", 1_u64, 1_i64, time);
+    }
+    harness.advance_watermark(i64::MAX);
+    assert!(!seen(&mut harness).is_empty());
+    assert!(harness.timers("sums", 1_u64).is_empty(), "{name}");
+    harness
+}
+
 #[test]
 fn a_window_leaves_nothing_behind() {
-    for name in ["", "sliding", "lenient", "session", "lenient session"] {
-        let mut harness = watch(name);
-        for time in [1000, 2000, 14_000, 40_000] {
-            harness.send("numbers", 1_u64, 1_i64, time);
-        }
-        harness.advance_watermark(i64::MAX);
-        assert!(!seen(&mut harness).is_empty());
-        let left = match name.contains("session") {
-            true => harness.map::<i64, (i64, i64)>("sums.sessions", 1_u64).len(),
-            false => harness.map::<i64, i64>("sums.panes", 1_u64).len(),
-        };
-        assert_eq!(left, 0, "{name}");
-        assert!(harness.timers("sums", 1_u64).is_empty(), "{name}");
+    for name in ["tumbling", "sliding", "lenient"] {
+        let harness = to_the_end::<FIXED>(name);
+        assert!(harness.map::<i64, i64>("sums.panes", 1_u64).is_empty(), "{name}");
+    }
+    for name in ["session", "lenient session"] {
+        let harness = to_the_end::<SESSION>(name);
+        assert!(harness.map::<i64, (i64, i64)>("sums.sessions", 1_u64).is_empty(), "{name}");
     }
 }
 
 #[test]
 fn a_global_window_speaks_by_its_trigger() {
     let results = |name: &str| {
-        let mut harness = watch(name);
+        let mut harness = watch::<GLOBAL>(name);
         let mut batch = harness.batch("numbers");
         for number in 1..=7_i64 {
             batch = batch.push(1_u64, number, number * 10_000);
@@ -278,7 +301,7 @@ fn a_global_window_speaks_by_its_trigger() {
 
 #[test]
 fn windows_of_the_clock_go_by_the_clock() {
-    let mut harness = watch("clock");
+    let mut harness = watch::<CLOCK>("clock");
     harness.advance_processing_time(12_000);
     harness.send("numbers", 1_u64, 1_i64, 999_000);
     harness.advance_processing_time(19_999);
@@ -291,12 +314,13 @@ fn windows_of_the_clock_go_by_the_clock() {
 
 #[test]
 fn windows_that_cannot_be_are_refused() {
-    for (name, reason) in [
-        ("gaps", "the slide is longer than a window"),
-        ("nothing", "at least a millisecond"),
-        ("late clock", "nothing is late by the host's clock"),
-    ] {
-        let refused = watch(name).open().err().unwrap();
+    let refused = |opened: Option<String>, reason: &str| {
+        let refused = opened.expect("it is refused");
         assert!(refused.contains("windows `sums`") && refused.contains(reason), "{refused}");
-    }
+    };
+    let gaps = watch::<FIXED>("gaps").open().err();
+    refused(gaps, "the slide is longer than a window");
+    refused(watch::<FIXED>("nothing").open().err(), "at least a millisecond");
+    let late = watch::<SESSION>("late clock").open().err();
+    refused(late, "nothing is late by the host's clock");
 }
