@@ -191,7 +191,7 @@ impl<O: Operator> TestHarness<O> {
                     for (row, reason) in self.ledger.commit() {
                         self.rejects.push(reject(&rows[row as usize], reason));
                     }
-                    return;
+                    break;
                 }
                 Err(failure) => {
                     self.ledger.roll_back();
@@ -203,17 +203,22 @@ impl<O: Operator> TestHarness<O> {
                 }
             }
         }
+        // A timer that was set in the past fires at once, not with the next watermark.
+        self.fire(TimeDomain::ProcessingTime, self.ledger.processing_time.get());
+        self.fire(TimeDomain::EventTime, self.ledger.watermark.get());
     }
 
     fn fire(&mut self, domain: TimeDomain, until: i64) {
         while let Some((timer, due)) = self.ledger.take_due(domain, until) {
             let keys: Vec<_> = due.iter().map(|due| due.key.clone()).collect();
-            self.ledger.begin(keys.clone(), std::iter::empty(), false);
+            let slots: Vec<u32> = (0..due.len() as u32).collect();
+            let times = slots.iter().zip(due.iter().map(|due| due.time));
+            self.ledger.begin(keys.clone(), times, false);
             let handled = self.instance().on_timers(TimerBatch {
                 timer,
                 times: due.iter().map(|due| due.time).collect(),
                 namespaces: due.iter().map(|due| due.namespace).collect(),
-                slots: (0..due.len() as u32).collect(),
+                slots,
                 keys: column_of(&keys),
             });
             match handled {
