@@ -7,6 +7,14 @@ SHELL := /bin/bash
 export STATEHOUSE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/statehouse
 export CARGO_TARGET_DIR ?= $(STATEHOUSE_CACHE)/target
 
+# RocksDB is built once, by scripts/rocksdb, and linked by every build. Without these variables cargo compiles it.
+export ROCKSDB_LIB_DIR ?= $(STATEHOUSE_CACHE)/rocksdb-11.8.1
+export ROCKSDB_STATIC ?= 1
+# Where scripts/rocksdb puts libclang if the system has none; empty otherwise, which means the system's.
+cached_libclang = $(shell ls -d $(STATEHOUSE_CACHE)/libclang/clang/native 2>/dev/null)
+export LIBCLANG_PATH ?= $(cached_libclang)
+export BINDGEN_EXTRA_CLANG_ARGS ?= $(if $(cached_libclang),-I$(shell cc -print-file-name=include))
+
 STATEHOUSE := $(CARGO_TARGET_DIR)/release/statehouse
 
 .PHONY: help setup build which demo test check unit examples integration soak bench fmt

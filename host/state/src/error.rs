@@ -48,4 +48,22 @@ pub enum Error {
         /// The epoch of the running one.
         running: u64,
     },
+    /// Files that cannot be read or written.
+    #[error("storage at {path}: {reason}; {advice}", path = path.display())]
+    Storage {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What was tried, and why it failed.
+        reason: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// State that another operator, or another version of it, left behind.
+    #[error("state in {path} cannot be restored: {reason}")]
+    Tables {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What does not fit, and what to do about it.
+        reason: String,
+    },
 }

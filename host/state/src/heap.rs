@@ -13,7 +13,6 @@ mod invocation;
 mod row;
 mod slab;
 mod table;
-mod timers;
 
 use std::fmt;
 use std::path::Path;
@@ -24,7 +23,6 @@ use entries::Expired;
 use group::{Group, Progress};
 use invocation::Invocation;
 use row::{Layout, Mark};
-use timers::{Heads, Key, Timer};
 
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
@@ -35,6 +33,7 @@ use crate::error::Error;
 use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
 use crate::segment::{Cell, Reader, Record, Schema};
 use crate::snapshot::{Segment, Snapshot};
+use crate::timers::{Heads, Key, Timer};
 use crate::window::Window;
 use crate::writes::WriteSet;
 

@@ -14,8 +14,10 @@ pub mod error;
 pub mod heap;
 pub mod key;
 pub mod merge;
+pub mod rocks;
 pub mod segment;
 pub mod snapshot;
+mod timers;
 pub mod ttl;
 pub mod window;
 pub mod writes;
@@ -29,6 +31,7 @@ pub use declaration::{
 pub use error::Error;
 pub use heap::HeapBackend;
 pub use key::{KeyGroup, KeyGroupRange, KeyGroups};
+pub use rocks::{RocksBackend, RocksOptions, RocksResources};
 pub use segment::Cell;
 pub use snapshot::{Segment, Snapshot, TableFile, Tables};
 pub use window::{Presence, Window};

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use super::HeapBackend;
 use super::collections::Point;
 use super::invocation::STAGE;
-use super::timers::Key;
+use crate::timers::Key;
 use crate::backend::{Entries, Scan};
 use crate::column::Column;
 use crate::declaration::{StateDeclaration, StateId, TtlUpdate};

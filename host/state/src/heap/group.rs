@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use super::collections::{Change, Entries};
 use super::row::{Layout, Mark};
 use super::table::{ABSENT, Table};
-use super::timers::{GroupTimers, Timer};
 use crate::backend::Now;
 use crate::declaration::TimerId;
 use crate::key::KeyGroup;
 use crate::segment::{Cell, Schema, Stamped, Writer};
 use crate::snapshot::Segment;
+use crate::timers::{GroupTimers, Timer};
 use crate::ttl;
 
 /// Increments may reach this size before they are compared with that of the full segment.

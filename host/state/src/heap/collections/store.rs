@@ -11,7 +11,7 @@ use super::{Change, Entries, Point};
 use crate::backend::Now;
 use crate::declaration::{StateId, Ttl};
 use crate::heap::row::Mark;
-use crate::heap::timers::Key;
+use crate::timers::Key;
 use crate::segment::{Cell, Stamped, Writer};
 use crate::ttl::{self, NO_STAMP};
 

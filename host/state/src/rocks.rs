@@ -1,0 +1,579 @@
+//! The RocksDB backend: state on disk, larger than memory, with snapshots that are links to files.
+//!
+//! Values of one a key pass through a write-behind cache of decoded entries ([`cells`]); entries of lists and maps go
+//! to RocksDB when an invocation commits, with no decoded cache in front ([`collections`]); timers are kept in memory
+//! and in RocksDB ([`timers`]). RocksDB keeps no log: the checkpoint is the log, and what a process that died left in
+//! its directory is worth nothing.
+//!
+//! # Layout
+//!
+//! A task has a directory of its own. `db-<n>` in it is the database, of which [`keys`] documents the entries and
+//! [`catalog`] the one that describes them; `snapshot-<epoch>-<n>` are snapshots under way to where they are kept.
+//!
+//! # Failures
+//!
+//! A commit that fails has changed nothing. Values that could not be flushed stay in the cache. A task whose storage
+//! fails is restarted from a checkpoint by its job, elsewhere if need be.
+
+mod cache;
+mod catalog;
+mod cells;
+mod collections;
+mod database;
+mod files;
+mod keys;
+mod options;
+mod restore;
+mod slab;
+mod timers;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rocksdb::WriteBatch;
+
+use cache::Layout;
+use catalog::{Catalog, Tags};
+use cells::Cells;
+use collections::{Collection, Invocation};
+use database::{Clock, Database, file_error};
+use restore::OpenTables;
+use timers::Timers;
+
+pub use options::{CompactionStyle, Compression, RocksOptions, RocksResources};
+pub use restore::read_tables;
+
+use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
+use crate::column::Column;
+use crate::declaration::{
+    KeyLayout, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration,
+};
+use crate::error::Error;
+use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
+use crate::segment::{Cell, Reader, Record, Schema};
+use crate::snapshot::{Snapshot, Tables};
+use crate::timers::{Key, Timer};
+use crate::window::Window;
+use crate::writes::WriteSet;
+
+/// Bytes of restored state that are handed to RocksDB at once.
+const RESTORE_BATCH_BYTES: usize = 1 << 20;
+
+/// Keyed state and timers in RocksDB. See the [module](self).
+pub struct RocksBackend {
+    schema: Schema,
+    key_groups: KeyGroups,
+    range: KeyGroupRange,
+    directory: PathBuf,
+    resources: RocksResources,
+    clock: Arc<Clock>,
+    database: Database,
+    catalog: Catalog,
+    tags: Tags,
+    cells: Cells,
+    collections: Vec<Option<Collection>>,
+    timers: Timers,
+    invocation: Invocation,
+    running: Option<Snapshot>,
+    /// Whether nothing was written or restored yet.
+    empty: bool,
+}
+
+impl fmt::Debug for RocksBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksBackend")
+            .field("directory", &self.directory)
+            .field("range", &self.range)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RocksBackend {
+    /// An empty backend for these declarations and groups, in a directory of its own, which is made if it is not
+    /// there. A database that a process left there when it died is removed.
+    ///
+    /// # Errors
+    /// If parts of a declaration do not go together, or a name is declared twice, or the range has groups that the job
+    /// has not, or the directory is in use or cannot be written.
+    pub fn open(
+        directory: &Path,
+        resources: &RocksResources,
+        key: KeyLayout,
+        (states, timers): (&[StateDeclaration], &[TimerDeclaration]),
+        (key_groups, range): (KeyGroups, KeyGroupRange),
+    ) -> Result<Self, Error> {
+        check(states, timers, key_groups, range)?;
+        fs::create_dir_all(directory)
+            .map_err(|error| file_error(directory, "make the directory", &error))?;
+        remove_databases(directory)?;
+        let schema = Schema::new(key, states, timers);
+        let catalog = Catalog::new(&schema, key_groups, range);
+        let clock = Arc::new(Clock::new());
+        let path = files::vacant(directory, "db-");
+        let database = Database::open(&path, resources, catalog.tagged(), &clock)?;
+        let mut backend = Self {
+            cells: Cells::new(Layout::new(key, &[], &[]), key_groups, 0),
+            collections: Vec::new(),
+            timers: Timers::new(timers, range.start, range.len(), key.is_words()),
+            invocation: Invocation::new(key.is_words()),
+            schema,
+            key_groups,
+            range,
+            directory: directory.to_owned(),
+            resources: resources.clone(),
+            clock,
+            database,
+            catalog,
+            tags: Tags::default(),
+            running: None,
+            empty: true,
+        };
+        let adopted = [];
+        backend.start(&adopted)?;
+        Ok(backend)
+    }
+
+    /// Sets up what depends on the tags, after the database and its catalog are there. Table files that are there
+    /// already are those of another database.
+    fn start(&mut self, adopted: &[u64]) -> Result<(), Error> {
+        let states = self.schema.states();
+        self.tags = self.catalog.tags(&self.schema);
+        let layout = Layout::new(self.schema.key(), states, &self.tags.states);
+        let capacity = self.resources.options().write_behind_cache;
+        self.cells = Cells::new(layout, self.key_groups, capacity);
+        let pairs = states.iter().zip(&self.tags.states);
+        self.collections = pairs.map(|(state, &tag)| Collection::of(state, tag)).collect();
+        self.catalog.range = self.range;
+        self.catalog.move_to(&self.database, adopted)?;
+        let mut batch = WriteBatch::default();
+        self.catalog.write_into(&mut batch);
+        self.database.write(batch)
+    }
+
+    /// One of RocksDB's numbers about this task's database, such as `rocksdb.estimate-live-data-size`.
+    pub fn property(&self, name: &str) -> u64 {
+        self.database.property(name)
+    }
+
+    /// What RocksDB counted, if its statistics are on.
+    pub fn statistics(&self) -> Option<String> {
+        self.database.options().get_statistics()
+    }
+
+    /// Has RocksDB put all tables together now, which also cleans up what has expired.
+    ///
+    /// # Errors
+    /// If storage fails.
+    pub fn compact(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        let flushed = self.database.db().flush();
+        flushed.map_err(|error| self.database.error("flush", &error))?;
+        self.database.db().compact_range(None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
+    /// Hands all that RocksDB has not got yet to it, in one batch.
+    fn flush(&mut self) -> Result<(), Error> {
+        let live = self.database.db().live_files();
+        let live = live.map_err(|error| self.database.error("list the tables", &error))?;
+        let live: HashSet<u64> = live.iter().filter_map(|file| files::number(&file.name)).collect();
+        self.catalog.retain(|number| live.contains(&number));
+        let mut batch = WriteBatch::default();
+        self.cells.flush_into(&mut batch);
+        self.timers.flush_into(&mut batch, &self.tags.timers);
+        self.catalog.write_into(&mut batch);
+        self.database.write(batch)?;
+        self.cells.flushed();
+        self.timers.flushed();
+        Ok(())
+    }
+
+    fn collection(&self, state: StateId) -> Result<&Collection, Error> {
+        let collection = self.collections.get(state.0 as usize);
+        collection.and_then(Option::as_ref).ok_or_else(|| self.refused(state, "is no collection"))
+    }
+
+    fn refused(&self, state: StateId, reason: &str) -> Error {
+        let reason = match self.schema.states().get(state.0 as usize) {
+            Some(declared) => format!("state `{}` {reason}", declared.name),
+            None => format!("there is no state number {}", state.0),
+        };
+        Error::Access { reason }
+    }
+
+    /// Refuses columns of another layout than the state's.
+    fn check_layout(
+        &self,
+        state: StateId,
+        values: &Column,
+        entries: Option<&Column>,
+    ) -> Result<(), Error> {
+        let Some(declared) = self.schema.states().get(state.0 as usize) else {
+            return Err(self.refused(state, ""));
+        };
+        let entry_fits = match (entries, declared.entry_key()) {
+            (Some(entries), Some(layout)) => entries.is_words() == layout.is_words(),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        if declared.value.is_words() != values.is_words() || !entry_fits {
+            return Err(self.refused(state, "has another layout than the columns made for it"));
+        }
+        Ok(())
+    }
+
+    fn restore_record(
+        &mut self,
+        group: KeyGroup,
+        record: &Record<'_>,
+        batch: &mut WriteBatch,
+    ) -> Result<(), Error> {
+        let key_cell = record.key();
+        let hash = key_cell.hash();
+        let owner = self.key_groups.group_of(hash);
+        if owner != group {
+            return Err(Error::Segment {
+                group,
+                reason: format!(
+                    "it holds a key of {owner}; the job was snapshotted with another number of key groups than {}",
+                    self.key_groups.count()
+                ),
+            });
+        }
+        let (mut key, mut stored) = (Vec::new(), Vec::new());
+        let (state, value) = match *record {
+            Record::Value { state, value, .. } => (state, value),
+            Record::Entry { state, value, entry, .. } => {
+                let kind = self.schema.states()[state.0 as usize].kind;
+                if let (StateKind::List, Cell::Word(number)) = (kind, entry) {
+                    self.catalog.next_element = self.catalog.next_element.max(number + 1);
+                }
+                (state, value)
+            }
+            Record::Timer { timer, time, namespace, set, .. } => {
+                let timer_key = Timer { time, hash, key: Key::from(key_cell), namespace };
+                self.timers.change(group.0, timer.0 as usize, timer_key, set, true);
+                return Ok(());
+            }
+        };
+        keys::push_head(&mut key, group.0, self.tags.states[state.0 as usize]);
+        keys::push_key(&mut key, key_cell);
+        let declared = &self.schema.states()[state.0 as usize];
+        if let (Record::Entry { entry, .. }, Some(layout)) = (record, declared.entry_key()) {
+            keys::push_entry(&mut key, layout, *entry);
+        }
+        match value {
+            Some(value) => {
+                keys::push_value(&mut stored, declared.ttl.is_some(), value);
+                batch.put(&key, &stored);
+            }
+            None => batch.delete(&key),
+        }
+        Ok(())
+    }
+
+    /// Removes everything of a group.
+    fn clear_group(&mut self, group: KeyGroup) -> Result<(), Error> {
+        let prefix = group.0.to_be_bytes().to_vec();
+        let mut batch = WriteBatch::default();
+        batch.delete_range(prefix.clone(), keys::successor(prefix));
+        self.database.write(batch)?;
+        self.timers.clear_group(group.0);
+        Ok(())
+    }
+
+    /// Makes the tables of a snapshot its own.
+    fn adopt(&mut self, tables: OpenTables) -> Result<(), Error> {
+        let from = tables.database.path().to_owned();
+        let mut catalog = tables.catalog.clone();
+        drop(tables);
+        let path = files::vacant(&self.directory, "db-");
+        files::adopt(&from, &path)?;
+        let numbers = files::tables(&path)?;
+        catalog.declare(&self.schema);
+        let tagged = catalog.tagged();
+        let new = Database::open(&path, &self.resources, tagged, &self.clock)?;
+        let old = std::mem::replace(&mut self.database, new);
+        let old_path = old.path().to_owned();
+        drop(old);
+        // What cannot be removed is removed with the task's directory.
+        let _ = fs::remove_dir_all(old_path);
+        self.catalog = catalog;
+        self.start(&numbers)?;
+        let words = self.schema.key().is_words();
+        for group in self.range.iter() {
+            for (family, &tag) in self.tags.timers.iter().enumerate() {
+                let timers = &mut self.timers;
+                restore::visit_tag(&self.database, group, tag, |key, _| {
+                    let read = keys::read_timer(key, words);
+                    let (time, key, namespace) =
+                        read.ok_or_else(|| self.database.damaged("a timer"))?;
+                    let timer = Timer { time, hash: key.hash(), key: Key::from(key), namespace };
+                    timers.change(group.0, family, timer, true, false);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the groups of its range out of the tables of a snapshot.
+    fn ingest(&mut self, tables: &OpenTables) -> Result<(), Error> {
+        let scratch = files::vacant(&self.directory, "restore-");
+        let words = self.schema.key().is_words();
+        let timers = &mut self.timers;
+        let mut timer = |group: KeyGroup, family: crate::TimerId, key: &[u8]| {
+            let (time, key, namespace) =
+                keys::read_timer(key, words).ok_or_else(|| tables.database.damaged("a timer"))?;
+            let timer = Timer { time, hash: key.hash(), key: Key::from(key), namespace };
+            timers.change(group.0, family.0 as usize, timer, true, false);
+            Ok(())
+        };
+        let size = self.resources.options().target_file_size_base;
+        let target = (self.database.options(), scratch.as_path(), size);
+        let copied =
+            restore::copy_tables(tables, &self.schema, self.range, &self.tags, target, &mut timer);
+        let ingested = copied.and_then(|files| restore::ingest(&self.database, files));
+        // What cannot be removed is removed with the task's directory.
+        let _ = fs::remove_dir_all(scratch);
+        self.catalog.next_element = self.catalog.next_element.max(tables.catalog.next_element);
+        ingested
+    }
+}
+
+impl Backend for RocksBackend {
+    fn begin(&mut self, keys: &Column, hashes: &[u64], now: Now) -> Result<(), Error> {
+        self.invocation.clear();
+        self.cells.end();
+        if keys.is_words() != self.schema.key().is_words() || keys.len() != hashes.len() {
+            return Err(Error::Access {
+                reason: format!(
+                    "{} keys come with {} hashes, or not in the layout declared",
+                    keys.len(),
+                    hashes.len()
+                ),
+            });
+        }
+        let group = |&hash: &u64| self.key_groups.group_of(hash);
+        let outside = |hash: &u64| !self.range.contains(group(hash));
+        if let Some(slot) = hashes.iter().position(outside) {
+            return Err(Error::Access {
+                reason: format!(
+                    "the key of slot {slot} belongs to {}, and this task owns key groups {}..{}",
+                    group(&hashes[slot]),
+                    self.range.start,
+                    self.range.end
+                ),
+            });
+        }
+        self.clock.set(now);
+        self.cells.begin(&self.database, keys, hashes, now)?;
+        self.invocation.now = now;
+        self.invocation.keys.extend_from_range(keys, 0, keys.len());
+        self.invocation.hashes.extend_from_slice(hashes);
+        self.invocation.groups.extend(hashes.iter().map(|hash| group(hash).0));
+        Ok(())
+    }
+
+    fn load(&mut self, state: StateId, window: &mut Window) -> Result<(), Error> {
+        self.check_layout(state, &window.values, None)?;
+        let Some(cell) = self.cells.layout.cell_of(state) else {
+            return Err(self.refused(state, "is a collection"));
+        };
+        self.cells.load(&self.database, cell, window)
+    }
+
+    fn load_entries(
+        &mut self,
+        state: StateId,
+        slots: &[u32],
+        keys: &Column,
+        window: &mut Window,
+    ) -> Result<(), Error> {
+        self.check_layout(state, &window.values, Some(keys))?;
+        let collection = self.collection(state)?;
+        collection.load(&self.database, &self.invocation, slots, keys, window)
+    }
+
+    fn scan(
+        &mut self,
+        state: StateId,
+        scan: &Scan<'_>,
+        entries: &mut Entries,
+    ) -> Result<bool, Error> {
+        self.check_layout(state, &entries.values, Some(&entries.keys))?;
+        let collection = self.collection(state)?;
+        collection.scan(&self.database, &self.invocation, scan, entries)
+    }
+
+    fn commit(&mut self, writes: &WriteSet) -> Result<(), Error> {
+        self.cells.prepare(&self.database, writes)?;
+        let mut batch = WriteBatch::default();
+        let mut next_element = self.catalog.next_element;
+        for (id, collection) in self.collections.iter().enumerate() {
+            let Some(collection) = collection else { continue };
+            let of_state = (StateId(id as u32), writes);
+            let (database, of) = (&self.database, &self.invocation);
+            collection.write_into(&mut batch, database, of, of_state, &mut next_element)?;
+        }
+        if !batch.is_empty() {
+            self.database.write(batch)?;
+        }
+        // From here on nothing fails.
+        self.empty = false;
+        self.catalog.next_element = next_element;
+        self.cells.apply(writes);
+        for change in writes.timers() {
+            let slot = change.slot as usize;
+            let timer = Timer {
+                time: change.time,
+                hash: self.invocation.hashes[slot],
+                key: Key::from(self.invocation.key(slot)),
+                namespace: change.namespace,
+            };
+            let group = self.invocation.groups[slot];
+            self.timers.change(group, change.timer.0 as usize, timer, change.set, true);
+        }
+        self.invocation.clear();
+        self.cells.end();
+        Ok(())
+    }
+
+    fn next_timer(&self, domain: TimeDomain) -> Option<i64> {
+        self.timers.next(domain)
+    }
+
+    fn due_timers(&mut self, domain: TimeDomain, until: i64, limit: usize) -> Option<DueTimers> {
+        self.timers.due(domain, until, limit)
+    }
+
+    fn start_snapshot(&mut self, epoch: u64, _full: bool) -> Result<(), Error> {
+        if let Some(running) = &self.running {
+            return Err(Error::SnapshotRunning { epoch, running: running.epoch });
+        }
+        self.flush()?;
+        let directory = files::vacant(&self.directory, &format!("snapshot-{epoch}-"));
+        let files = files::checkpoint(&self.database, &self.catalog, &directory)?;
+        let tables = Tables::new(directory, self.range, self.entries(), files);
+        self.running = Some(Snapshot { epoch, segments: Vec::new(), tables: Some(tables) });
+        Ok(())
+    }
+
+    fn advance_snapshot(&mut self, _entries: usize) -> Result<Option<Snapshot>, Error> {
+        Ok(self.running.take())
+    }
+
+    fn abandon_snapshot(&mut self) {
+        self.running = None;
+    }
+
+    fn restore(&mut self, group: KeyGroup, full: bool, segment: &[u8]) -> Result<(), Error> {
+        if !self.range.contains(group) {
+            return Err(Error::Segment {
+                group,
+                reason: format!(
+                    "this task owns key groups {}..{}",
+                    self.range.start, self.range.end
+                ),
+            });
+        }
+        self.running = None;
+        self.invocation.clear();
+        if self.cells.dirty() > 0 {
+            self.flush()?;
+        }
+        self.cells.clear();
+        if full && !self.empty {
+            self.clear_group(group)?;
+        }
+        self.empty = false;
+        let schema = self.schema.clone();
+        let mut reader = Reader::open(group, segment, &schema)?;
+        let mut batch = WriteBatch::default();
+        while let Some(record) = reader.next()? {
+            self.restore_record(group, &record, &mut batch)?;
+            if batch.size_in_bytes() >= RESTORE_BATCH_BYTES {
+                self.database.write(std::mem::take(&mut batch))?;
+            }
+        }
+        self.database.write(batch)
+    }
+
+    fn restore_tables(&mut self, directory: &Path) -> Result<(), Error> {
+        self.running = None;
+        self.invocation.clear();
+        let tables = OpenTables::open(directory, &self.schema, self.key_groups)?;
+        let whole = tables.catalog.range == self.range && tables.sources.have_same_stamps();
+        if self.empty && whole {
+            self.empty = false;
+            return self.adopt(tables);
+        }
+        self.empty = false;
+        self.flush()?;
+        self.cells.clear();
+        self.ingest(&tables)
+    }
+
+    fn entries(&self) -> u64 {
+        // The catalog is a key, and no entry.
+        let stored = self.database.property("rocksdb.estimate-num-keys").saturating_sub(1);
+        stored + self.cells.dirty() as u64 + self.timers.len() as u64
+    }
+}
+
+/// Removes the databases that are in a task's directory.
+fn remove_databases(directory: &Path) -> Result<(), Error> {
+    let entries =
+        fs::read_dir(directory).map_err(|error| file_error(directory, "list the files", &error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| file_error(directory, "list the files", &error))?;
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("db-") {
+            Database::remove(&entry.path())?;
+            // What is left is not RocksDB's, and stays.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what no backend can serve.
+fn check(
+    states: &[StateDeclaration],
+    timers: &[TimerDeclaration],
+    key_groups: KeyGroups,
+    range: KeyGroupRange,
+) -> Result<(), Error> {
+    for (index, state) in states.iter().enumerate() {
+        let mut sound = state.check();
+        if states[..index].iter().any(|other| other.name == state.name) {
+            sound = Err("it is declared twice; give each state a name of its own".to_owned());
+        }
+        sound.map_err(|reason| Error::Declaration { state: state.name.clone(), reason })?;
+    }
+    for (index, timer) in timers.iter().enumerate() {
+        if timers[..index].iter().any(|other| other.name == timer.name) {
+            return Err(Error::Timers {
+                timer: timer.name.clone(),
+                reason: "they are declared twice; give each family a name of its own".to_owned(),
+            });
+        }
+    }
+    if range.start > range.end || range.end > key_groups.count() {
+        return Err(Error::Access {
+            reason: format!(
+                "key groups {}..{} are not among the job's {}",
+                range.start,
+                range.end,
+                key_groups.count()
+            ),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

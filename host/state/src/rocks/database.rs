@@ -1,0 +1,286 @@
+//! One task's RocksDB database: how it is opened, what it does on its own, and what its errors mean.
+//!
+//! RocksDB has no log here: what matters is what a snapshot holds, and the job replays the rest. Merges of reducing
+//! states run inside RocksDB, by the same functions as everywhere; its compactions drop values whose time-to-live is
+//! over, by the time of the task's last invocation, not by a clock.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rocksdb::{
+    ColumnFamily, CompactionDecision, DB, DBPinnableSlice, InfoLogger, LogLevel, MergeOperands,
+    Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::keys;
+use super::options::RocksResources;
+use crate::backend::Now;
+use crate::declaration::{Merge, Ttl, ValueLayout};
+use crate::error::Error;
+use crate::{merge, ttl};
+
+/// The one column family.
+const FAMILY: &str = "default";
+
+/// What RocksDB must know of the states, by tag.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tagged {
+    merges: Vec<Option<(Merge, ValueLayout)>>,
+    ttls: Vec<Option<Ttl>>,
+}
+
+impl Tagged {
+    pub(super) fn add(&mut self, tag: u16, merge: Option<(Merge, ValueLayout)>, ttl: Option<Ttl>) {
+        let tag = usize::from(tag);
+        if self.ttls.len() <= tag {
+            self.merges.resize(tag + 1, None);
+            self.ttls.resize(tag + 1, None);
+        }
+        self.merges[tag] = merge;
+        self.ttls[tag] = ttl;
+    }
+
+    fn merge(&self, key: &[u8], base: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
+        let (_, tag) = keys::head(key)?;
+        let (merge, layout) = (*self.merges.get(usize::from(tag))?)?;
+        let mut rest = operands.iter();
+        let mut value = match base {
+            Some(base) => base.to_vec(),
+            None => rest.next()?.to_vec(),
+        };
+        for operand in rest {
+            if layout.is_words() {
+                let word = u64::from_le_bytes(value.as_slice().try_into().ok()?);
+                let delta = u64::from_le_bytes(operand.try_into().ok()?);
+                let merged = merge::words(merge, layout, word, delta);
+                value.copy_from_slice(&merged.to_le_bytes());
+            } else {
+                merge::bytes(merge, &mut value, operand);
+            }
+        }
+        Some(value)
+    }
+
+    fn is_expired(&self, key: &[u8], value: &[u8], now: Now) -> bool {
+        let ttl = keys::head(key).and_then(|(_, tag)| *self.ttls.get(usize::from(tag))?);
+        ttl.zip(keys::read_stamp(value))
+            .is_some_and(|(ttl, (stamp, _))| ttl::is_expired(&ttl, stamp, now))
+    }
+}
+
+/// The time of a task's last invocation, for compactions.
+#[derive(Debug)]
+pub(super) struct Clock {
+    processing_time: AtomicI64,
+    watermark: AtomicI64,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        // Before every stamp, so that nothing is expired until an invocation says what time it is.
+        Self { processing_time: AtomicI64::new(i64::MIN), watermark: AtomicI64::new(i64::MIN) }
+    }
+
+    pub(super) fn set(&self, now: Now) {
+        self.processing_time.store(now.processing_time, Ordering::Relaxed);
+        self.watermark.store(now.watermark, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            processing_time: self.processing_time.load(Ordering::Relaxed),
+            watermark: self.watermark.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// An open database.
+pub(super) struct Database {
+    db: DB,
+    options: Options,
+    path: PathBuf,
+    write_options: WriteOptions,
+    tagged: Arc<OnceLock<Tagged>>,
+}
+
+impl Database {
+    /// Opens the database in a directory, or makes one where there is none.
+    pub(super) fn open(
+        path: &Path,
+        resources: &RocksResources,
+        tagged: Tagged,
+        clock: &Arc<Clock>,
+    ) -> Result<Self, Error> {
+        let shared = Arc::new(OnceLock::from(tagged.clone()));
+        let mut options = options(resources.database_options(), &shared);
+        options.create_if_missing(true);
+        let clock = Arc::clone(clock);
+        options.set_compaction_filter("statehouse-ttl", move |_, key, value| {
+            if tagged.is_expired(key, value, clock.now()) {
+                CompactionDecision::Remove
+            } else {
+                CompactionDecision::Keep
+            }
+        });
+        options.set_log_level(LogLevel::Warn);
+        let families = [(FAMILY, options.clone())];
+        let opened = DB::open_cf_with_opts(&options, path, families);
+        let db = opened.map_err(|error| storage(path, "open the database", &error))?;
+        Ok(Self::new(db, path, options, shared))
+    }
+
+    /// Opens the tables of a snapshot. Writes nothing there. Before merges can be read,
+    /// [`set_tagged`](Self::set_tagged) must say what they are.
+    pub(super) fn open_tables(path: &Path) -> Result<Self, Error> {
+        let shared = Arc::new(OnceLock::new());
+        let mut options = options(Options::default(), &shared);
+        // A logger that is given keeps RocksDB from making a log file.
+        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
+        let families = [(FAMILY, options.clone())];
+        let opened = DB::open_cf_with_opts_for_read_only(&options, path, families, false);
+        let db = opened.map_err(|error| storage(path, "open the tables", &error))?;
+        Ok(Self::new(db, path, options, shared))
+    }
+
+    /// Says what the states of the tables are.
+    pub(super) fn set_tagged(&self, tagged: Tagged) {
+        // They are what they are: a second call would say the same.
+        let _ = self.tagged.set(tagged);
+    }
+
+    fn new(db: DB, path: &Path, options: Options, tagged: Arc<OnceLock<Tagged>>) -> Self {
+        let mut write_options = WriteOptions::new();
+        write_options.disable_wal(true);
+        write_options.set_memtable_insert_hint_per_batch(true);
+        Self { db, options, path: path.to_owned(), write_options, tagged }
+    }
+
+    /// Removes a database that nobody has open, and nothing else.
+    pub(super) fn remove(path: &Path) -> Result<(), Error> {
+        if !path.join("CURRENT").exists() && !path.join("LOCK").exists() {
+            return Ok(());
+        }
+        let removed = DB::destroy(&Options::default(), path);
+        removed.map_err(|error| storage(path, "remove the old database", &error))
+    }
+
+    pub(super) fn db(&self) -> &DB {
+        &self.db
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn family(&self) -> &ColumnFamily {
+        self.db.cf_handle(FAMILY).expect("it was opened with this column family")
+    }
+
+    /// Reads the values of many keys, which are in order.
+    pub(super) fn get_sorted<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a [u8]>,
+    ) -> Vec<Result<Option<DBPinnableSlice<'_>>, rocksdb::Error>> {
+        self.db.batched_multi_get_cf(self.family(), keys, true)
+    }
+
+    /// Writes all of a batch, or nothing.
+    pub(super) fn write(&self, batch: WriteBatch) -> Result<(), Error> {
+        let written = self.db.write_opt(batch, &self.write_options);
+        written.map_err(|error| self.error("write", &error))
+    }
+
+    /// Calls with every key and value from a key on, in order, until it is told to stop or the upper bound is reached.
+    pub(super) fn scan(
+        &self,
+        lower: Vec<u8>,
+        upper: Vec<u8>,
+        fill_cache: bool,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        if lower >= upper {
+            return Ok(());
+        }
+        let mut read_options = ReadOptions::default();
+        read_options.fill_cache(fill_cache);
+        read_options.set_iterate_lower_bound(lower);
+        read_options.set_iterate_upper_bound(upper);
+        let mut rows = self.db.raw_iterator_opt(read_options);
+        rows.seek_to_first();
+        while let Some((key, value)) = rows.item() {
+            if !visit(key, value)? {
+                return Ok(());
+            }
+            rows.next();
+        }
+        rows.status().map_err(|error| self.error("read", &error))
+    }
+
+    /// An error of this database.
+    pub(super) fn error(&self, what: &str, error: &rocksdb::Error) -> Error {
+        storage(&self.path, what, error)
+    }
+
+    /// Says that what was read is not what this backend writes.
+    pub(super) fn damaged(&self, what: &str) -> Error {
+        damaged(&self.path, what)
+    }
+
+    /// One of RocksDB's numbers about itself.
+    pub(super) fn property(&self, name: &str) -> u64 {
+        self.db.property_int_value(name).ok().flatten().unwrap_or(0)
+    }
+}
+
+/// Adds merges, without which nothing can be read.
+fn options(mut options: Options, tagged: &Arc<OnceLock<Tagged>>) -> Options {
+    let tagged = Arc::clone(tagged);
+    options.set_merge_operator_associative("statehouse-merge", move |key, base, operands| {
+        tagged.get()?.merge(key, base, operands)
+    });
+    options
+}
+
+/// Says that what was read is not what this backend writes.
+pub(super) fn damaged(path: &Path, what: &str) -> Error {
+    Error::Storage {
+        path: path.to_owned(),
+        reason: format!("{what} cannot be read"),
+        advice: "the files are damaged: restore from another checkpoint",
+    }
+}
+
+/// What an error of RocksDB means, and what to do about it.
+pub(super) fn storage(path: &Path, what: &str, error: &rocksdb::Error) -> Error {
+    let text = error.to_string();
+    let is = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    let advice = if is(&["No space left", "Disk quota", "File too large", "MaxSpace"]) {
+        "make room on the disk, or choose another directory; nothing that a checkpoint holds is lost"
+    } else if is(&["lock hold by", "While lock file", "LOCK:"]) {
+        "another process or task uses this directory: stop it, or choose another directory"
+    } else if is(&["Corruption", "checksum", "not an sstable", "Can't access"]) {
+        "the files are damaged: restore from another checkpoint"
+    } else if is(&["Permission denied", "Read-only file system"]) {
+        "see that the directory can be written"
+    } else {
+        "see that the directory can be read and written; the job continues from its newest checkpoint"
+    };
+    Error::Storage { path: path.to_owned(), reason: format!("cannot {what}: {text}"), advice }
+}
+
+/// An error of the file system.
+pub(super) fn file_error(path: &Path, what: &str, error: &std::io::Error) -> Error {
+    let advice = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "make room on the disk, or choose another directory; nothing that a checkpoint holds is lost"
+        }
+        std::io::ErrorKind::NotFound => "see that the directory is there and whole",
+        _ => "see that the directory can be read and written",
+    };
+    Error::Storage { path: path.to_owned(), reason: format!("cannot {what}: {error}"), advice }
+}
