@@ -78,8 +78,10 @@ pub struct RocksBackend {
     timers: Timers,
     invocation: Invocation,
     running: Option<Snapshot>,
-    /// Whether nothing was written or restored yet.
+    /// Whether nothing was committed yet, and no tables restored.
     empty: bool,
+    /// Groups that segments were restored to.
+    restored: HashSet<KeyGroup>,
 }
 
 impl fmt::Debug for RocksBackend {
@@ -130,6 +132,7 @@ impl RocksBackend {
             tags: Tags::default(),
             running: None,
             empty: true,
+            restored: HashSet::new(),
         };
         let adopted = [];
         backend.start(&adopted)?;
@@ -486,10 +489,10 @@ impl Backend for RocksBackend {
             self.flush()?;
         }
         self.cells.clear();
-        if full && !self.empty {
+        let is_first = self.restored.insert(group);
+        if full && !(self.empty && is_first) {
             self.clear_group(group)?;
         }
-        self.empty = false;
         let schema = self.schema.clone();
         let mut reader = Reader::open(group, segment, &schema)?;
         let mut batch = WriteBatch::default();
@@ -507,7 +510,7 @@ impl Backend for RocksBackend {
         self.invocation.clear();
         let tables = OpenTables::open(directory, &self.schema, self.key_groups)?;
         let whole = tables.catalog.range == self.range && tables.sources.have_same_stamps();
-        if self.empty && whole {
+        if self.empty && self.restored.is_empty() && whole {
             self.empty = false;
             return self.adopt(tables);
         }

@@ -11,7 +11,7 @@ use super::database::Database;
 use super::keys;
 use crate::backend::Now;
 use crate::column::{BytesColumn, Column};
-use crate::declaration::StateId;
+use crate::declaration::{StateId, TtlUpdate};
 use crate::error::Error;
 use crate::key::KeyGroups;
 use crate::merge;
@@ -244,7 +244,9 @@ impl Cells {
             let StateWrites { slots, ops, .. } = writes.state(layout.state);
             let blind = layout.merges_blindly();
             let reads = |op: WriteOp| match op {
-                WriteOp::Touch => layout.ttl.is_some(),
+                WriteOp::Touch => {
+                    layout.ttl.is_some_and(|ttl| ttl.update == TtlUpdate::OnReadAndWrite)
+                }
                 WriteOp::Merge => !blind,
                 _ => false,
             };
@@ -380,8 +382,9 @@ fn apply_one(
     (stamp, now): (i64, Now),
 ) {
     let was = table.mark(cell, row);
-    let visible = was & PRESENT != 0
-        && cell.ttl.is_none_or(|ttl| ttl::is_visible(&ttl, table.stamp(cell, row), now));
+    let live = was & PRESENT != 0
+        && cell.ttl.is_none_or(|ttl| !ttl::is_expired(&ttl, table.stamp(cell, row), now));
+    let restamps = cell.ttl.is_some_and(|ttl| ttl.update == TtlUpdate::OnReadAndWrite);
     let known = KNOWN | PRESENT | DIRTY;
     let mark = match writes.ops[write] {
         WriteOp::Set => {
@@ -389,7 +392,7 @@ fn apply_one(
             known
         }
         WriteOp::Remove => KNOWN | DIRTY,
-        WriteOp::Merge if visible => {
+        WriteOp::Merge if live => {
             match writes.value(write) {
                 Cell::Word(delta) => {
                     let merged = writes.merge_words(table.word(cell, row), delta);
@@ -405,7 +408,7 @@ fn apply_one(
             table.set_value(cell, row, writes.value(write));
             if was & KNOWN != 0 { known } else { DELTA | PRESENT | DIRTY }
         }
-        WriteOp::Touch if visible && cell.ttl.is_some() => known,
+        WriteOp::Touch if live && restamps => known,
         WriteOp::Touch | WriteOp::Append | WriteOp::Clear => return,
     };
     if cell.ttl.is_some() && mark & PRESENT != 0 {

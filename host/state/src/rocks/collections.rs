@@ -13,7 +13,7 @@ use super::database::Database;
 use super::keys;
 use crate::backend::{Entries, Now, Scan};
 use crate::column::{BytesColumn, Column};
-use crate::declaration::{KeyLayout, StateDeclaration, StateId, Ttl};
+use crate::declaration::{KeyLayout, StateDeclaration, StateId, Ttl, TtlUpdate};
 use crate::error::Error;
 use crate::segment::{Cell, Stamped};
 use crate::ttl::{self, NO_STAMP};
@@ -207,7 +207,7 @@ impl Collection {
                     self.push_key(&mut key, of, slot, writes.key(write));
                     let Some(old) = before.committed(slot, &key) else { continue };
                     let old = self.read(database, old)?;
-                    if self.is_visible(old.stamp, of.now) {
+                    if self.ttl.is_some_and(|ttl| !ttl::is_expired(&ttl, old.stamp, of.now)) {
                         keys::push_value(&mut value, true, Stamped { value: old.value, stamp });
                         batch.put(&key, &value);
                     }
@@ -245,7 +245,8 @@ impl Before {
         writes: &StateWrites,
     ) -> Result<Self, Error> {
         let has = |op| writes.ops.contains(&op);
-        let touches = collection.ttl.is_some() && has(WriteOp::Touch);
+        let touches = has(WriteOp::Touch)
+            && collection.ttl.is_some_and(|ttl| ttl.update == TtlUpdate::OnReadAndWrite);
         let mut keys: Vec<Vec<u8>> = Vec::new();
         if touches {
             for (write, &slot) in writes.slots.iter().enumerate() {
