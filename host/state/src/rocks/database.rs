@@ -4,9 +4,12 @@
 //! states run inside RocksDB, by the same functions as everywhere; its compactions drop values whose time-to-live is
 //! over, by the time of the task's last invocation, not by a clock.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use rocksdb::{
     ColumnFamily, CompactionDecision, DB, DBPinnableSlice, InfoLogger, LogLevel, MergeOperands,
@@ -22,6 +25,15 @@ use crate::{merge, ttl};
 
 /// The one column family.
 const FAMILY: &str = "default";
+
+/// Tables that may wait for their first compaction before writes wait for it.
+const LEVEL_0_FILES_MAX: u64 = 36;
+
+/// How much is written before RocksDB is asked again how it gets on.
+const WRITTEN_BYTES_MAX: usize = 1 << 20;
+
+/// How long writes wait before RocksDB is asked again.
+const WAIT: Duration = Duration::from_millis(1);
 
 /// What RocksDB must know of the states, by tag.
 #[derive(Debug, Clone, Default)]
@@ -102,6 +114,10 @@ pub(super) struct Database {
     path: PathBuf,
     write_options: WriteOptions,
     tagged: Arc<OnceLock<Tagged>>,
+    /// The last error that RocksDB logged.
+    logged: Arc<Mutex<String>>,
+    /// What was written since RocksDB was asked how it gets on.
+    written_bytes: Cell<usize>,
 }
 
 impl Database {
@@ -123,11 +139,16 @@ impl Database {
                 CompactionDecision::Keep
             }
         });
-        options.set_log_level(LogLevel::Warn);
+        // It would have flushes wait for compactions, also for those that can never succeed; see `wait`.
+        options.set_level_zero_slowdown_writes_trigger(i32::MAX);
+        options.set_level_zero_stop_writes_trigger(i32::MAX);
+        options.set_soft_pending_compaction_bytes_limit(0);
+        options.set_hard_pending_compaction_bytes_limit(0);
+        let logged = keep_errors(&mut options);
         let families = [(FAMILY, options.clone())];
         let opened = DB::open_cf_with_opts(&options, path, families);
         let db = opened.map_err(|error| storage(path, "open the database", &error))?;
-        Ok(Self::new(db, path, options, shared))
+        Ok(Self::new(db, path, options, shared, logged))
     }
 
     /// Opens the tables of a snapshot. Writes nothing there. Before merges can be read,
@@ -135,12 +156,11 @@ impl Database {
     pub(super) fn open_tables(path: &Path) -> Result<Self, Error> {
         let shared = Arc::new(OnceLock::new());
         let mut options = options(Options::default(), &shared);
-        // A logger that is given keeps RocksDB from making a log file.
-        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
+        let logged = keep_errors(&mut options);
         let families = [(FAMILY, options.clone())];
         let opened = DB::open_cf_with_opts_for_read_only(&options, path, families, false);
         let db = opened.map_err(|error| storage(path, "open the tables", &error))?;
-        Ok(Self::new(db, path, options, shared))
+        Ok(Self::new(db, path, options, shared, logged))
     }
 
     /// Says what the states of the tables are.
@@ -149,11 +169,18 @@ impl Database {
         let _ = self.tagged.set(tagged);
     }
 
-    fn new(db: DB, path: &Path, options: Options, tagged: Arc<OnceLock<Tagged>>) -> Self {
+    fn new(
+        db: DB,
+        path: &Path,
+        options: Options,
+        tagged: Arc<OnceLock<Tagged>>,
+        logged: Arc<Mutex<String>>,
+    ) -> Self {
         let mut write_options = WriteOptions::new();
         write_options.disable_wal(true);
         write_options.set_memtable_insert_hint_per_batch(true);
-        Self { db, options, path: path.to_owned(), write_options, tagged }
+        let (path, written_bytes) = (path.to_owned(), Cell::new(0));
+        Self { db, options, path, write_options, tagged, logged, written_bytes }
     }
 
     /// Removes a database that nobody has open, and nothing else.
@@ -191,8 +218,33 @@ impl Database {
 
     /// Writes all of a batch, or nothing.
     pub(super) fn write(&self, batch: WriteBatch) -> Result<(), Error> {
+        let written_bytes = self.written_bytes.get() + batch.size_in_bytes();
+        self.written_bytes.set(written_bytes);
+        if written_bytes >= WRITTEN_BYTES_MAX {
+            self.wait()?;
+        }
         let written = self.db.write_opt(batch, &self.write_options);
         written.map_err(|error| self.error("write", &error))
+    }
+
+    /// Waits until compactions have caught up.
+    ///
+    /// # Errors
+    /// If a flush or a compaction failed: later ones would, too.
+    pub(super) fn wait(&self) -> Result<(), Error> {
+        loop {
+            if self.property("rocksdb.background-errors") > 0 {
+                let logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+                return Err(storage(&self.path, "flush or compact tables", &*logged));
+            }
+            let files = self.db.property_value("rocksdb.num-files-at-level0").ok().flatten();
+            let files = files.and_then(|files| files.parse::<u64>().ok()).unwrap_or(0);
+            if files < LEVEL_0_FILES_MAX {
+                self.written_bytes.set(0);
+                return Ok(());
+            }
+            thread::sleep(WAIT);
+        }
     }
 
     /// Calls with every key and value from a key on, in order, until it is told to stop or the upper bound is reached.
@@ -237,6 +289,19 @@ impl Database {
     }
 }
 
+/// Keeps the last error that RocksDB logs, instead of a log file.
+fn keep_errors(options: &mut Options) -> Arc<Mutex<String>> {
+    let logged = Arc::new(Mutex::new(String::new()));
+    let keep = Arc::clone(&logged);
+    let logger = InfoLogger::new_callback_logger(LogLevel::Error, move |_, line| {
+        let mut last = keep.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clear();
+        last.push_str(line.trim_end());
+    });
+    options.set_info_logger(logger);
+    logged
+}
+
 /// Adds merges, without which nothing can be read.
 fn options(mut options: Options, tagged: &Arc<OnceLock<Tagged>>) -> Options {
     let tagged = Arc::clone(tagged);
@@ -256,14 +321,14 @@ pub(super) fn damaged(path: &Path, what: &str) -> Error {
 }
 
 /// What an error of RocksDB means, and what to do about it.
-pub(super) fn storage(path: &Path, what: &str, error: &rocksdb::Error) -> Error {
+pub(super) fn storage(path: &Path, what: &str, error: &dyn ToString) -> Error {
     let text = error.to_string();
     let is = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let advice = if is(&["No space left", "Disk quota", "File too large", "MaxSpace"]) {
         "make room on the disk, or choose another directory; nothing that a checkpoint holds is lost"
     } else if is(&["lock hold by", "While lock file", "LOCK:"]) {
         "another process or task uses this directory: stop it, or choose another directory"
-    } else if is(&["Corruption", "checksum", "not an sstable", "Can't access"]) {
+    } else if is(&["Corruption", "checksum", "No such file"]) {
         "the files are damaged: restore from another checkpoint"
     } else if is(&["Permission denied", "Read-only file system"]) {
         "see that the directory can be written"

@@ -48,6 +48,7 @@ pub(super) fn checkpoint(
     catalog: &Catalog,
     directory: &Path,
 ) -> Result<Vec<TableFile>, Error> {
+    database.wait()?;
     let made = Checkpoint::new(database.db())
         .and_then(|checkpoint| checkpoint.create_checkpoint(directory))
         .map_err(|error| database.error("make a snapshot of the files", &error));

@@ -176,8 +176,6 @@ impl RocksResources {
         to.set_block_based_table_factory(&self.table_options());
         // An adopted copy must not take the original for itself; see `files`.
         to.set_write_dbid_to_manifest(false);
-        to.set_keep_log_file_num(2);
-        to.set_max_log_file_size(10 << 20);
         to.set_stats_dump_period_sec(0);
         to.set_stats_persist_period_sec(0);
         if from.statistics {
