@@ -350,8 +350,11 @@ impl Backend for HeapBackend {
     }
 
     fn restore_tables(&mut self, directory: &Path) -> Result<(), Error> {
-        let reason = format!("the heap backend cannot read tables ({})", directory.display());
-        Err(Error::Access { reason })
+        self.abandon_snapshot();
+        self.invocation.end();
+        let (schema, key_groups, range) = (self.schema.clone(), self.key_groups, self.range);
+        let mut restore = |group, record: &Record<'_>| self.restore_record(group, record);
+        crate::rocks::read_tables(directory, &schema, key_groups, range, &mut restore)
     }
 
     fn entries(&self) -> u64 {

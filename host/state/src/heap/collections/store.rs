@@ -11,8 +11,8 @@ use super::{Change, Entries, Point};
 use crate::backend::Now;
 use crate::declaration::{StateId, Ttl};
 use crate::heap::row::Mark;
-use crate::timers::Key;
 use crate::segment::{Cell, Stamped, Writer};
+use crate::timers::Key;
 use crate::ttl::{self, NO_STAMP};
 
 use pass::Pass;
