@@ -38,7 +38,7 @@ with-key = true
 "#;
 
 /// Waits that long, or until the process has ended by itself. Whether it is still there.
-fn wait(child: &mut Child, time: Duration) -> bool {
+pub(crate) fn wait(child: &mut Child, time: Duration) -> bool {
     let (tx, rx) = std::sync::mpsc::sync_channel::<()>(1);
     // Nothing is ever sent: the receiver is a clock that needs no polling of the wall.
     let _ = rx.recv_timeout(time);
@@ -75,7 +75,7 @@ fn run_with_kills(
 }
 
 /// How many different processes have published checkpoints: each owner has a generation of its own.
-fn owners(place: &Workplace) -> usize {
+pub(crate) fn owners(place: &Workplace) -> usize {
     // A process that is killed while it writes leaves a file of another name, and perhaps with half of its bytes.
     let mut manifests = place.files("checkpoints/manifests");
     manifests.retain(|name, _| name.ends_with(".json"));

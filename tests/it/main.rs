@@ -10,5 +10,6 @@ mod commands;
 mod examples;
 mod flights;
 mod kill;
+mod kinds;
 mod misbehaving;
 mod workplace;

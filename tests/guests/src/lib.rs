@@ -13,7 +13,14 @@
 //! - `huge`, input `sizes` (u64 → u64): a state and an output of as many bytes as told.
 //! - `chatter`, input `lines` (no key, text): logs each line, counts it, rejects empty ones, says
 //!   what time it is.
+//! - `kinds`, input `numbers` (u64 → i64): keeps each number in every kind of state, and says what
+//!   they hold.
+//! - `limits`, input `numbers` (u64 → i64): a value, or a map's key, of as many bytes as told.
+//! - `turned`, input `numbers` (u64 → i64): declares the state of `sum` as something else.
+//! - `rules`, inputs `rules` (no key, JSON, to every task) and `numbers` (u64 → i64): broadcast
+//!   state and lists of the task.
 
+mod kinds;
 mod mishap;
 mod raw;
 mod shape;
@@ -31,6 +38,10 @@ const OPERATORS: &[Exported] = &[
     Exported::of::<workers::Huge>(),
     Exported::of::<workers::Chatter>(),
     Exported::of::<shape::Shape>(),
+    Exported::of::<kinds::Kinds>(),
+    Exported::of::<kinds::Limits>(),
+    Exported::of::<kinds::Turned>(),
+    Exported::of::<kinds::Rules>(),
 ];
 
 /// What `export!` makes, and beside it the one operator that goes without the SDK.
