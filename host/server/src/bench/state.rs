@@ -19,7 +19,7 @@ use super::machine::Stopwatch;
 use super::median;
 use crate::format::{self, Align};
 use bare::Bare;
-use keys::Batches;
+use keys::{Batch, Batches};
 use plain::Plain;
 use work::Worker;
 
@@ -36,8 +36,8 @@ const CACHED_ENTRY_BYTES: u64 = 40;
 pub struct StateSettings {
     /// Which kinds.
     pub kinds: Vec<Kind>,
-    /// Accesses of one measurement.
-    pub accesses: u64,
+    /// Records of one measurement; keys that come twice in a batch are one access.
+    pub records: u64,
     /// Measurements of each figure; medians count.
     pub repetitions: usize,
     /// Keys of the large state: ten times as many as its cache holds.
@@ -87,66 +87,43 @@ fn measure(
 ) -> Result<Line, String> {
     let keys = if cached { KEYS_CACHED } else { settings.keys_large };
     let distribution = if zipf { Distribution::Zipf } else { Distribution::Uniform };
-    let failed = |error: &dyn std::fmt::Display| error.to_string();
     let folder = directory.join("state-bench");
     let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
     let cache = if cached { 256 << 20 } else { keys * CACHED_ENTRY_BYTES / 10 };
-    let options = RocksOptions {
-        write_behind_cache: cache,
-        block_cache_size: if cached { 256 << 20 } else { cache },
-        statistics: true,
-        ..RocksOptions::default()
-    };
-    let groups = (KeyGroups::DEFAULT, KeyGroupRange::all(KeyGroups::DEFAULT));
-    let (states, timers) = kind.declarations();
-    let heap = HeapBackend::new(KeyLayout::U64, &states, &timers, groups.0, groups.1)
-        .map_err(|error| failed(&error))?;
-    let resources = RocksResources::new(options.clone());
-    let declared = (&states[..], &timers[..]);
-    let path = folder.join("backend");
-    let rocks = RocksBackend::open(&path, &resources, KeyLayout::U64, declared, groups)
-        .map_err(|error| failed(&error))?;
-    let mut bare = Bare::new(kind, keys);
-    let mut plain = Plain::open(kind, &folder.join("plain"), &options)?;
-    let (mut heap, mut rocks) = (Worker::new(kind, heap), Worker::new(kind, rocks));
-
-    let mut figures: [Vec<f64>; 4] = Default::default();
+    let mut rivals = Rivals::open(kind, keys, cache, &folder)?;
     let mut filled = Batches::each(keys);
     while let Some(batch) = filled.next() {
-        bare.run(batch);
-        heap.run(batch)?;
-        rocks.run(batch)?;
-        plain.run(batch)?;
+        rivals.run(batch)?;
     }
-    rocks.settle()?;
-    let entries = heap.backend.entries().max(1);
-    let before = written(&rocks.backend);
+    rivals.rocks.settle()?;
+    let entries = rivals.heap.backend.entries().max(1);
+    let before = written(&rivals.rocks.backend);
     let mut accesses = 0;
+    let mut figures: [Vec<f64>; 4] = Default::default();
     for round in 0..=settings.repetitions as u64 {
-        let mut batches = Batches::drawn(keys, distribution, settings.accesses, round)?;
+        let mut batches = Batches::drawn(keys, distribution, settings.records, round)?;
         // In turn, so that all see the same machine; the first round warms up.
         let mut seconds = [0.0; 4];
         while let Some(batch) = batches.next() {
             accesses += batch.len() as u64;
-            seconds[0] += timed(|| {
-                bare.run(batch);
-                Ok(())
-            })?;
-            seconds[1] += timed(|| heap.run(batch))?;
-            seconds[2] += timed(|| rocks.run(batch))?;
-            seconds[3] += timed(|| plain.run(batch))?;
+            let taken = rivals.run(batch)?;
+            seconds.iter_mut().zip(taken).for_each(|(sum, taken)| *sum += taken);
         }
         if round > 0 {
-            for (figures, seconds) in figures.iter_mut().zip(seconds) {
-                figures.push(seconds * 1e9 / batches.yielded() as f64);
-            }
+            let of_access = 1e9 / batches.yielded() as f64;
+            figures.iter_mut().zip(seconds).for_each(|(all, sum)| all.push(sum * of_access));
         }
     }
-    rocks.settle()?;
-    let disk = written(&rocks.backend).zip(before).map(|(after, before)| after - before);
+    rivals.rocks.settle()?;
+    let disk = written(&rivals.rocks.backend).zip(before).map(|(after, before)| after - before);
     let [bare_ns, heap_ns, rocksdb_ns, plain_ns] = figures.map(median);
-    let line = Line {
+    let has_entries = kind != Kind::Timers;
+    let heap_bytes = rivals.heap.backend.allocated_bytes() as f64 / entries as f64;
+    let changed_bytes = (accesses * kind.changed_bytes()) as f64;
+    drop(rivals);
+    let _ = std::fs::remove_dir_all(&folder);
+    Ok(Line {
         kind,
         keys,
         cached,
@@ -154,15 +131,56 @@ fn measure(
         bare_ns,
         heap_ns,
         rocksdb_ns,
-        plain_rocksdb_ns: (kind != Kind::Timers).then_some(plain_ns),
-        heap_bytes_per_entry: (kind != Kind::Timers)
-            .then(|| heap.backend.allocated_bytes() as f64 / entries as f64),
-        rocksdb_write_amplification: disk
-            .map(|disk| disk as f64 / (accesses * kind.changed_bytes()) as f64),
-    };
-    drop((rocks, plain));
-    let _ = std::fs::remove_dir_all(&folder);
-    Ok(line)
+        plain_rocksdb_ns: has_entries.then_some(plain_ns),
+        heap_bytes_per_entry: has_entries.then_some(heap_bytes),
+        rocksdb_write_amplification: disk.map(|disk| disk as f64 / changed_bytes),
+    })
+}
+
+/// All that do the same work.
+struct Rivals {
+    bare: Bare,
+    heap: Worker<HeapBackend>,
+    rocks: Worker<RocksBackend>,
+    plain: Plain,
+}
+
+impl Rivals {
+    fn open(kind: Kind, keys: u64, cache: u64, folder: &Path) -> Result<Self, String> {
+        let failed = |error: statehouse_state::Error| error.to_string();
+        let options = RocksOptions {
+            write_behind_cache: cache,
+            block_cache_size: cache,
+            statistics: true,
+            ..RocksOptions::default()
+        };
+        let resources = RocksResources::new(options.clone());
+        let groups = (KeyGroups::DEFAULT, KeyGroupRange::all(KeyGroups::DEFAULT));
+        let (states, timers) = kind.declarations();
+        let heap = HeapBackend::new(KeyLayout::U64, &states, &timers, groups.0, groups.1);
+        let declared = (&states[..], &timers[..]);
+        let path = folder.join("backend");
+        let rocks = RocksBackend::open(&path, &resources, KeyLayout::U64, declared, groups);
+        Ok(Self {
+            bare: Bare::new(kind, keys),
+            heap: Worker::new(kind, heap.map_err(failed)?),
+            rocks: Worker::new(kind, rocks.map_err(failed)?),
+            plain: Plain::open(kind, &folder.join("plain"), &options)?,
+        })
+    }
+
+    /// One batch for each; the seconds that each took.
+    fn run(&mut self, batch: &Batch) -> Result<[f64; 4], String> {
+        Ok([
+            timed(|| {
+                self.bare.run(batch);
+                Ok(())
+            })?,
+            timed(|| self.heap.run(batch))?,
+            timed(|| self.rocks.run(batch))?,
+            timed(|| self.plain.run(batch))?,
+        ])
+    }
 }
 
 fn timed(act: impl FnOnce() -> Result<(), String>) -> Result<f64, String> {
@@ -186,27 +204,35 @@ pub fn text(lines: &[Line]) -> String {
     let number = |figure: Option<f64>, digits: usize| {
         figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.digits$}"))
     };
-    let head = ["kind", "keys", "drawn", "bare", "heap", "rocksdb", "plain rocksdb", "B/entry", "written"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for line in lines {
-        rows.push(vec![
-            line.kind.name().to_owned(),
-            format!("{}{}", format::count(line.keys), if line.cached { "" } else { ", 10 × cache" }),
-            if line.zipf { "Zipf" } else { "uniform" }.to_owned(),
-            number(Some(line.bare_ns), 1),
-            number(Some(line.heap_ns), 1),
-            number(Some(line.rocksdb_ns), 1),
-            number(line.plain_rocksdb_ns, 1),
-            number(line.heap_bytes_per_entry, 0),
-            number(line.rocksdb_write_amplification, 2),
-        ]);
-    }
-    let mut align = [Align::Right; 9];
-    align[0] = Align::Left;
-    align[1] = Align::Left;
-    align[2] = Align::Left;
-    format!(
-        "nanoseconds an access, batches of 1024; bytes that RocksDB wrote for each byte changed\n{}",
-        format::table(&rows, &align)
-    )
+    let rows: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let cached = if line.cached { "" } else { ", 10 × cache" };
+            [
+                line.kind.name().to_owned(),
+                format!("{}{cached}", format::count(line.keys)),
+                if line.zipf { "Zipf" } else { "uniform" }.to_owned(),
+                number(Some(line.bare_ns), 1),
+                number(Some(line.heap_ns), 1),
+                number(Some(line.rocksdb_ns), 1),
+                number(line.plain_rocksdb_ns, 1),
+                number(line.heap_bytes_per_entry, 0),
+                number(line.rocksdb_write_amplification, 2),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("kind", Align::Left),
+        ("keys", Align::Left),
+        ("drawn", Align::Left),
+        ("bare", Align::Right),
+        ("heap", Align::Right),
+        ("rocksdb", Align::Right),
+        ("plain rocksdb", Align::Right),
+        ("heap B/entry", Align::Right),
+        ("written/changed", Align::Right),
+    ];
+    let head =
+        "nanoseconds an access, batches of 1024; bytes that RocksDB wrote for each byte changed\n";
+    format!("{head}{}", format::table(columns, &rows))
 }

@@ -52,7 +52,10 @@ pub(super) struct Batches {
 
 enum From {
     /// Every key once, in order.
-    Each { next: u64, keys: u64 },
+    Each {
+        next: u64,
+        keys: u64,
+    },
     Source(Box<dyn Source>),
 }
 
@@ -74,7 +77,7 @@ impl Batches {
             records: Some(records),
             distribution,
             seed,
-            batch: ROWS as usize,
+            batch: ROWS,
             ..GeneratorSettings::default()
         };
         let factory = GeneratorFactory::new(settings).map_err(|error| error.to_string())?;

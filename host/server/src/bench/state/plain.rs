@@ -38,7 +38,7 @@ impl Plain {
         if kind == Kind::Reducing {
             options.set_merge_operator_associative("sum", sum);
         }
-        let db = DB::open(&options, path).map_err(|error| error.to_string())?;
+        let db = DB::open_cf(&options, path, ["default"]).map_err(|error| error.to_string())?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
         Ok(Self { kind, db, unlogged, batches: 0 })
@@ -60,7 +60,8 @@ impl Plain {
                 keys.iter().map(|key| key.to_be_bytes()).collect(),
                 &mut writes,
                 |before| {
-                    let mut value = before.map_or_else(|| vec![0; ACCUMULATOR_BYTES], <[u8]>::to_vec);
+                    let mut value =
+                        before.map_or_else(|| vec![0; ACCUMULATOR_BYTES], <[u8]>::to_vec);
                     value[0] = value[0].wrapping_add(1);
                     value
                 },
@@ -87,7 +88,7 @@ impl Plain {
             }
             Kind::Timers => return Ok(()),
         }
-        self.db.write_opt(&writes, &self.unlogged).map_err(|error| error.to_string())
+        self.db.write_opt(writes, &self.unlogged).map_err(|error| error.to_string())
     }
 
     fn read_and_write<const N: usize>(
