@@ -3,6 +3,7 @@
 use statehouse_server::Environment;
 use statehouse_server::bench::sum::{self, SumSettings};
 use statehouse_server::bench::{boundary, guest, machine};
+use statehouse_server::job_file::BackendKind;
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn main() -> Result<(), String> {
@@ -17,6 +18,8 @@ fn main() -> Result<(), String> {
     for keys in [100_000, 5_000_000] {
         let settings = SumSettings {
             keys,
+            backend: BackendKind::Heap,
+            value_bytes: None,
             records: 20_000_000,
             parallelism: 1,
             checkpoint_interval: Some(std::time::Duration::from_secs(1)),

@@ -5,6 +5,7 @@ pub mod boundary;
 pub mod guest;
 pub mod machine;
 pub mod native;
+pub mod state;
 pub mod sum;
 
 /// The middle one of several measurements; of an even number the lower of the two.

@@ -10,21 +10,24 @@ use statehouse_wasm::Component;
 
 use super::{log, print};
 use crate::bench::boundary;
+use crate::bench::state::{self, Kind, StateSettings};
 use crate::bench::sum::{self, SumFigures, SumSettings};
 use crate::bench::{guest, machine};
 use crate::environment::Environment;
 use crate::job_file::BackendKind;
 
-/// Measure this machine: what the boundary costs, and a keyed running sum end to end
+/// Measure this machine: what the boundary costs, what state costs, and a keyed running sum end to end
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   statehouse bench boundary
   statehouse bench sum --keys 100000 --operator wasm
   statehouse bench sum --keys 5000000 --operator native --checkpoint-interval off --json
-  statehouse bench sum --backend rocksdb --value-bytes 200")]
+  statehouse bench sum --backend rocksdb --value-bytes 200
+  statehouse bench state --kinds value,map")]
 pub(super) enum BenchVerb {
     Boundary(BoundaryArgs),
     Sum(SumArgs),
+    State(StateArgs),
 }
 
 /// Measure what the boundary between host and component costs, by the work of an operator
@@ -70,6 +73,29 @@ pub(super) struct SumArgs {
     directory: Option<PathBuf>,
     #[command(flatten)]
     guest: GuestArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measure what each kind of state costs on each backend, beside a bare loop and plain calls of RocksDB
+#[derive(Debug, Args)]
+pub(super) struct StateArgs {
+    /// Which kinds, separated by commas; default: all
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
+    kinds: Vec<Kind>,
+    /// Records of one measurement
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1024..))]
+    records: u64,
+    /// Keys of the state that is ten times as large as the caches
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    large: u64,
+    /// Measurements of each figure; medians count
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repetitions: u32,
+    /// Where files of state go, in a folder that is removed; default: a folder among the system's temporary files
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -129,8 +155,35 @@ pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
                 print::data(sum::text(&figures))?;
             }
         }
+        BenchVerb::State(args) => {
+            let kinds = if args.kinds.is_empty() { Kind::ALL.to_vec() } else { args.kinds.clone() };
+            let settings = StateSettings {
+                kinds,
+                records: args.records,
+                repetitions: args.repetitions as usize,
+                keys_large: args.large,
+            };
+            machine::pin(1).context("cannot choose processors")?;
+            let directory = working_directory(args.directory.as_deref());
+            let lines = state::run(&settings, &directory);
+            let _ = std::fs::remove_dir_all(&directory);
+            let lines = lines.map_err(|error| anyhow!(error))?;
+            if args.json {
+                print::json(&serde_json::json!({ "benchmark": "state", "lines": lines }))?;
+            } else {
+                print::data(state::text(&lines))?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The folder that a benchmark makes and removes.
+fn working_directory(given: Option<&std::path::Path>) -> PathBuf {
+    match given {
+        Some(directory) => directory.join("statehouse-bench"),
+        None => std::env::temp_dir().join(format!("statehouse-bench-{}", std::process::id())),
+    }
 }
 
 fn measure_sum(args: &SumArgs) -> anyhow::Result<SumFigures> {
@@ -152,10 +205,7 @@ fn measure_sum(args: &SumArgs) -> anyhow::Result<SumFigures> {
         OperatorArg::Native => None,
     };
     let processors = machine::pin(args.parallelism as usize).context("cannot choose processors")?;
-    let directory = match &args.directory {
-        Some(directory) => directory.join("statehouse-bench"),
-        None => std::env::temp_dir().join(format!("statehouse-bench-{}", std::process::id())),
-    };
+    let directory = working_directory(args.directory.as_deref());
     let figures = sum::run(&settings, component.as_ref(), &directory, processors);
     let _ = std::fs::remove_dir_all(&directory);
     figures.map_err(|error| anyhow!(error))
