@@ -2,7 +2,10 @@
 //!
 //! Prints one row a key count: nanoseconds a record of the backend (begin, load, add, commit), of a
 //! bare loop that prefetches an open-addressing table of key and sum, and of the standard library's
-//! map; memory a key; and what snapshots cost. Arguments that are numbers replace the key counts.
+//! map; memory a key; and what snapshots cost. Then one row a kind of state: what a batch costs, and memory a value
+//! or entry. Arguments that are numbers replace the key counts.
+
+mod kinds;
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -16,7 +19,7 @@ use statehouse_state::{
     StateId, StateKind, ValueLayout, Window, WriteSet,
 };
 
-const BATCH: usize = 1024;
+pub(crate) const BATCH: usize = 1024;
 const RUNS: usize = 5;
 /// Records of one run.
 const RECORDS: usize = 4 << 20;
@@ -48,7 +51,7 @@ fn main() {
         "start µs",
         "worst µs"
     );
-    for keys in counts {
+    for &keys in &counts {
         let row = measure(keys);
         println!(
             "{keys:>10} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>9.2} {:>11.1} {:>11.1} \
@@ -66,6 +69,7 @@ fn main() {
             row.worst.as_secs_f64() * 1e6,
         );
     }
+    kinds::run(counts.into_iter().fold(0, usize::max).min(kinds::ENTRIES_MAX));
 }
 
 struct Row {
@@ -127,7 +131,7 @@ fn now() -> Instant {
 
 /// How long this thread has run, where the kernel says so, or else a clock: a machine that has
 /// other work takes turns away, and that is not the table's doing.
-fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     thread_local!(static BASE: Instant = now());
     let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat");
     let nanoseconds = schedstat.ok().and_then(|line| line.split(' ').next()?.parse().ok());
