@@ -10,6 +10,7 @@ mod collections;
 mod entries;
 mod group;
 mod invocation;
+mod part;
 mod row;
 mod slab;
 mod table;

@@ -27,16 +27,19 @@ fn tags(elements: &str) -> Datum {
 fn merges_start_from_nothing(make: Make<'_>) {
     for layout in [KeyLayout::S64, KeyLayout::Bytes] {
         let mut driver = Driver::new(make, &setup(layout));
-        let key = if layout == KeyLayout::Bytes { "k".into() } else { word(-1) };
+        let key = |state: u32| match layout {
+            KeyLayout::Bytes => Datum::Bytes(vec![b'k'; state as usize]),
+            _ => word(-i64::from(state)),
+        };
         let deltas = [(TOTAL, word(-7)), (LEAST, word(5)), (LOG, "a".into()), (TAGS, tags("bd"))];
         for (state, delta) in deltas {
-            assert_eq!(driver.get(state, &key), None);
-            driver.ops(state, &key, [Op::Merge(delta.clone())]);
-            assert_eq!(driver.get(state, &key), Some(delta));
+            assert_eq!(driver.get(state, &key(state)), None);
+            driver.ops(state, &key(state), [Op::Merge(delta.clone())]);
+            assert_eq!(driver.get(state, &key(state)), Some(delta));
         }
-        driver.ops(LOG, &key, [Op::Remove]);
-        driver.ops(LOG, &key, [Op::Merge("".into())]);
-        assert_eq!(driver.get(LOG, &key), Some("".into()), "nothing, merged, is a value");
+        driver.ops(LOG, &key(LOG), [Op::Remove]);
+        driver.ops(LOG, &key(LOG), [Op::Merge("".into())]);
+        assert_eq!(driver.get(LOG, &key(LOG)), Some("".into()), "nothing, merged, is a value");
         driver.assert_entries(4);
     }
 }

@@ -12,6 +12,7 @@ use super::states::setup;
 use super::{Make, Setup};
 use crate::backend::{Backend, Now};
 use crate::declaration::{KeyLayout, StateDeclaration, StateKind, TimeDomain};
+use crate::key::{KeyGroupRange, KeyGroups};
 use crate::snapshot::Snapshot;
 
 use model::{Model, Touched};
@@ -83,7 +84,9 @@ pub fn check(
     steps: &[Step],
 ) {
     let makes = [Make::new(&make), Make::new(&restore_on)];
-    let setup = setup(key);
+    // So few groups that a group's keys outgrow its first table.
+    let groups = KeyGroups::new(3).expect("three is a number of key groups");
+    let setup = Setup { groups, range: KeyGroupRange::all(groups), ..setup(key) };
     let mut history = History {
         makes,
         parallelism,

@@ -1,6 +1,10 @@
 //! The clean-up in passing: each commit looks at a few values and entries, group by group and round and round.
 
 use super::HeapBackend;
+use super::group::Group;
+use super::row::Layout;
+use crate::backend::Now;
+use crate::ttl;
 
 /// The least that a commit looks at.
 const BUDGET_MIN: usize = 4;
@@ -37,6 +41,7 @@ impl HeapBackend {
                     return;
                 }
                 (*part, *row) = (1, 0);
+                group.compact(&self.layout, version);
             }
             while *part <= collections {
                 let (entries, mut change) = group.change_collection(*part - 1, version);
@@ -47,5 +52,44 @@ impl HeapBackend {
             }
             (*at, *part) = (*at + 1, 0);
         }
+    }
+}
+
+impl Group {
+    /// Looks at some rows from `next` on, removes values that are expired, and stamps those without a stamp. Says
+    /// whether it came past the last one.
+    fn clean_rows(
+        &mut self,
+        layout: &Layout,
+        version: u32,
+        now: Now,
+        next: &mut u32,
+        budget: &mut usize,
+    ) -> bool {
+        while *next < self.table.end() {
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            let row = *next;
+            *next += 1;
+            if !self.table.is_occupied(layout, row) {
+                continue;
+            }
+            for (state, ttl) in layout.ttls.iter().enumerate() {
+                let Some(ttl) = ttl else { continue };
+                if self.remove_expired(layout, version, (row, state), now) {
+                    continue;
+                }
+                let stamp = ttl::first_stamp(ttl, now);
+                if self.table.mark(layout, row, state).present()
+                    && self.table.stamp(layout, row, state) == ttl::NO_STAMP
+                    && stamp != ttl::NO_STAMP
+                {
+                    self.restamp(layout, version, (row, state), stamp);
+                }
+            }
+        }
+        true
     }
 }

@@ -9,18 +9,15 @@
 //! apart from the timers, so an increment of them needs no care; all timers of a full segment are
 //! encoded at the first change of one.
 
-use std::collections::BTreeMap;
-
 use super::collections::{Change, Entries};
+use super::part::{Part, Rows, Timers, walk};
 use super::row::{Layout, Mark};
 use super::table::{ABSENT, Table};
 use crate::backend::Now;
-use crate::declaration::TimerId;
 use crate::key::KeyGroup;
 use crate::segment::{Cell, Schema, Stamped, Writer};
 use crate::snapshot::Segment;
 use crate::timers::{GroupTimers, Timer};
-use crate::ttl;
 
 /// Increments may reach this size before they are compared with that of the full segment.
 const INCREMENTS_BYTES_MIN: usize = 4096;
@@ -42,77 +39,6 @@ pub(super) struct Group {
     full_bytes: usize,
     increments_bytes: usize,
     part: Option<Box<Part>>,
-}
-
-/// What a running snapshot has of one group.
-#[derive(Debug)]
-struct Part {
-    writer: Writer,
-    rows: Rows,
-    timers: Timers,
-    /// The time at which the snapshot started: what was expired then is not in a full segment.
-    now: Now,
-}
-
-/// The values that are left to encode.
-#[derive(Debug)]
-enum Rows {
-    All { next: u32 },
-    Changed { rows: Vec<u32>, next: usize, version: u32 },
-}
-
-/// The timers that are left to encode.
-#[derive(Debug)]
-enum Timers {
-    All,
-    Changed(BTreeMap<(u32, Timer), bool>),
-    Done,
-}
-
-impl Part {
-    fn needs(&self, row: u32, mark: Mark) -> bool {
-        match self.rows {
-            Rows::All { next } => row >= next && mark.present(),
-            Rows::Changed { version, .. } => mark.version() == version,
-        }
-    }
-
-    /// Encodes a value as its mark says: set, removed, or neither when it was not there before the
-    /// version either.
-    fn put(&mut self, layout: &Layout, table: &Table, row: u32, state: usize, mark: Mark) {
-        if !mark.present() && !mark.was_present() {
-            return;
-        }
-        let stamp = table.stamp(layout, row, state);
-        if let (Rows::All { .. }, Some(ttl)) = (&self.rows, &layout.ttls[state])
-            && ttl::is_expired(ttl, stamp, self.now)
-        {
-            return;
-        }
-        let value = table.value(layout, row, state);
-        let value = value.map(|value| Stamped { value, stamp });
-        self.writer.value(layout.ids[state], table.key(layout, row), value);
-    }
-
-    fn put_timers(&mut self, timers: &GroupTimers) -> usize {
-        let before = self.writer.entries();
-        match std::mem::replace(&mut self.timers, Timers::Done) {
-            Timers::All => {
-                for (family, timer) in timers.iter() {
-                    let Timer { time, key, namespace, .. } = timer;
-                    self.writer.timer(family, key.cell(), *time, *namespace, true);
-                }
-            }
-            Timers::Changed(changed) => {
-                for ((family, timer), set) in &changed {
-                    let (family, Timer { time, key, namespace, .. }) = (TimerId(*family), timer);
-                    self.writer.timer(family, key.cell(), *time, *namespace, *set);
-                }
-            }
-            Timers::Done => {}
-        }
-        (self.writer.entries() - before) as usize
-    }
 }
 
 impl Group {
@@ -481,43 +407,6 @@ impl Group {
         self.stored = true;
         self.tracked = true;
     }
-
-    /// Looks at some rows from `next` on, removes values that are expired, and stamps those without a stamp. Says
-    /// whether it came past the last one.
-    pub(super) fn clean_rows(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        now: Now,
-        next: &mut u32,
-        budget: &mut usize,
-    ) -> bool {
-        while *next < self.table.end() {
-            if *budget == 0 {
-                return false;
-            }
-            *budget -= 1;
-            let row = *next;
-            *next += 1;
-            if !self.table.is_occupied(layout, row) {
-                continue;
-            }
-            for (state, ttl) in layout.ttls.iter().enumerate() {
-                let Some(ttl) = ttl else { continue };
-                if self.remove_expired(layout, version, (row, state), now) {
-                    continue;
-                }
-                let stamp = ttl::first_stamp(ttl, now);
-                if self.table.mark(layout, row, state).present()
-                    && self.table.stamp(layout, row, state) == ttl::NO_STAMP
-                    && stamp != ttl::NO_STAMP
-                {
-                    self.restamp(layout, version, (row, state), stamp);
-                }
-            }
-        }
-        true
-    }
 }
 
 /// What [`Group::advance`] came to.
@@ -526,59 +415,4 @@ pub(super) enum Progress {
     Paused,
     /// Nothing is left; here is the segment, if there is one.
     Done(Option<Segment>),
-}
-
-struct Walked {
-    rows: usize,
-    done: bool,
-}
-
-/// Encodes the values of about `budget` rows, and marks them as encoded.
-fn walk(
-    part: &mut Part,
-    table: &mut Table,
-    layout: &Layout,
-    version: u32,
-    budget: usize,
-) -> Walked {
-    let mut walked = Walked { rows: 0, done: false };
-    loop {
-        let row = match &part.rows {
-            Rows::All { next } => (*next < table.end()).then_some(*next),
-            Rows::Changed { rows, next, .. } => rows.get(*next).copied(),
-        };
-        let Some(row) = row else {
-            if let Rows::All { next } = &mut part.rows {
-                *next = u32::MAX; // also once the table has grown
-            }
-            walked.done = true;
-            return walked;
-        };
-        if walked.rows == budget {
-            return walked;
-        }
-        walked.rows += 1;
-        if table.is_occupied(layout, row) {
-            walk_row(part, table, layout, version, row);
-        }
-        match &mut part.rows {
-            Rows::All { next } => *next += 1,
-            Rows::Changed { next, .. } => *next += 1,
-        }
-    }
-}
-
-fn walk_row(part: &mut Part, table: &mut Table, layout: &Layout, version: u32, row: u32) {
-    for state in 0..layout.states.len() {
-        let mark = table.mark(layout, row, state);
-        if mark.version() == version {
-            continue;
-        }
-        if part.needs(row, mark) {
-            part.put(layout, table, row, state, mark);
-        }
-        if mark.version() != 0 {
-            table.set_mark(layout, row, state, mark.settled());
-        }
-    }
 }

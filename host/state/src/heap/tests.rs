@@ -1,6 +1,9 @@
 //! Tests of the heap backend: the suite of all backends, random histories, and what only this one
 //! promises.
 
+mod clean_up;
+mod large;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -77,6 +80,23 @@ fn what_it_cannot_serve_is_refused_by_name() {
     let range = KeyGroupRange { start: 0, end: 129 };
     let outside = HeapBackend::new(KeyLayout::U64, &[], &[], groups, range);
     assert!(matches!(outside, Err(Error::Access { .. })));
+}
+
+fn begin(backend: &mut HeapBackend, keys: &[u64], now: Now) {
+    let keys = Column::Words(keys.to_vec());
+    let mut hashes = Vec::new();
+    crate::key::hash_column(&keys, &mut hashes);
+    backend.begin(&keys, &hashes, now).unwrap();
+}
+
+/// A snapshot, made at once.
+fn finish(backend: &mut HeapBackend, epoch: u64) -> Snapshot {
+    backend.start_snapshot(epoch, false).unwrap();
+    loop {
+        if let Some(snapshot) = backend.advance_snapshot(1000).unwrap() {
+            return snapshot;
+        }
+    }
 }
 
 fn put(backend: &mut HeapBackend, keys: &[u64], value: Option<u64>) {

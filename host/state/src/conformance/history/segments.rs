@@ -104,7 +104,7 @@ fn check_full(records: &Records, now: &Part<'_>, states: &[StateDeclaration]) {
             last_element = Some(this);
         }
     }
-    let timers: Vec<_> = records.timers.iter().map(|(timer, _)| timer).collect();
+    let timers: Vec<_> = records.timers.keys().collect();
     assert_eq!(timers, now.timers, "timers of a full segment");
     assert!(records.timers.values().all(|set| *set), "a full segment holds no removals");
 }

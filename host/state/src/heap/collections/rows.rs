@@ -14,7 +14,7 @@ const MANY_MIN: usize = 16;
 #[derive(Debug)]
 pub(super) enum Rows<K, E> {
     Few(Vec<(K, E)>),
-    Many(Box<BTreeMap<K, E>>),
+    Many(BTreeMap<K, E>),
 }
 
 impl<K: Ord, E> Rows<K, E> {
@@ -68,7 +68,7 @@ impl<K: Ord, E> Rows<K, E> {
         if let Self::Few(rows) = self
             && rows.len() == FEW_MAX
         {
-            *self = Self::Many(Box::new(std::mem::take(rows).into_iter().collect()));
+            *self = Self::Many(std::mem::take(rows).into_iter().collect());
         }
         match self {
             Self::Few(rows) => {
@@ -96,7 +96,7 @@ impl<K: Ord, E> Rows<K, E> {
             Self::Many(rows) => {
                 rows.remove(key);
                 if rows.len() < MANY_MIN {
-                    *self = Self::Few(std::mem::take(&mut **rows).into_iter().collect());
+                    *self = Self::Few(std::mem::take(rows).into_iter().collect());
                 }
             }
         }
@@ -109,7 +109,7 @@ impl<K: Ord, E> Rows<K, E> {
             Self::Many(rows) => {
                 rows.retain(|key, entry| keep(key, entry));
                 if rows.len() < MANY_MIN {
-                    *self = Self::Few(std::mem::take(&mut **rows).into_iter().collect());
+                    *self = Self::Few(std::mem::take(rows).into_iter().collect());
                 }
             }
         }

@@ -181,6 +181,9 @@ impl<K: EntryKey, V: EntryValue, S: EntryStamp> Store<K, V, S> {
             let hash = collection.take().expect("it was there above").hash;
             self.index.remove(hash, number);
             self.free.push(number);
+            if self.free.len() == self.collections.len() {
+                (self.collections, self.free) = (Vec::new(), Vec::new());
+            }
         }
     }
 
@@ -227,7 +230,7 @@ impl<K: EntryKey, V: EntryValue, S: EntryStamp> Store<K, V, S> {
         }
         let collections = &self.collections;
         dirty.retain(|(number, entry_key)| {
-            let collection = collections[*number as usize].as_ref();
+            let collection = collections.get(*number as usize).and_then(Option::as_ref);
             let entry = collection.and_then(|it| it.rows.get(entry_key.borrow()));
             entry.is_some_and(|entry| entry.mark.version() == version)
         });

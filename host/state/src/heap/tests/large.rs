@@ -1,0 +1,200 @@
+//! One map and one list of very many entries.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put { from: u16, count: u16, stride: u64 },
+    Remove { from: u16, count: u16 },
+    Append(u16),
+    Shorten(u16),
+    Clear,
+    Start,
+    Advance(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..5000_u16, 0..2000_u16, 1..4_u64)
+            .prop_map(|(from, count, stride)| Step::Put { from, count, stride }),
+        4 => (0..5000_u16, 0..2000_u16).prop_map(|(from, count)| Step::Remove { from, count }),
+        4 => (0..2000_u16).prop_map(Step::Append),
+        2 => (0..3000_u16).prop_map(Step::Shorten),
+        1 => Just(Step::Clear),
+        3 => Just(Step::Start),
+        8 => (1..900_u16).prop_map(Step::Advance),
+    ]
+}
+
+type Model = [BTreeMap<u64, u64>; 2];
+
+fn states() -> [StateDeclaration; 2] {
+    let map_key = Some(KeyLayout::U64);
+    [
+        StateDeclaration { kind: StateKind::Map, map_key, ..state("map") },
+        StateDeclaration { kind: StateKind::List, ..state("list") },
+    ]
+}
+
+fn contents(backend: &mut HeapBackend) -> Model {
+    begin(backend, &[7], Now::default());
+    [StateId(0), StateId(1)].map(|state| {
+        let mut entries = Entries::new(true, true);
+        assert!(!backend.scan(state, &Scan::all(0, usize::MAX), &mut entries).unwrap());
+        let (Column::Words(keys), Column::Words(values)) = (entries.keys, entries.values) else {
+            panic!("both are words")
+        };
+        assert!(keys.is_sorted());
+        keys.into_iter().zip(values).collect()
+    })
+}
+
+/// Adds a snapshot to the chain, and restores it.
+fn restored(chain: &mut Vec<Segment>, snapshot: Snapshot) -> Model {
+    for segment in snapshot.segments {
+        if segment.full {
+            chain.clear();
+        }
+        chain.push(segment);
+    }
+    let mut backend = new(&states(), &[]).unwrap();
+    for segment in &*chain {
+        backend.restore(segment.group, segment.full, &segment.bytes).unwrap();
+    }
+    contents(&mut backend)
+}
+
+fn play(steps: &[Step]) {
+    let mut backend = new(&states(), &[]).unwrap();
+    let (mut model, mut at_start, mut chain) = (Model::default(), None, Vec::new());
+    let mut next_element = 0;
+    for (number, step) in (0..).zip(steps) {
+        let mut writes = WriteSet::new(backend.schema.states());
+        begin(&mut backend, &[7], Now::default());
+        match *step {
+            Step::Put { from, count, stride } => {
+                let entries = (0..u64::from(count)).map(|entry| u64::from(from) + entry * stride);
+                let keys: Vec<u64> = entries.collect();
+                model[0].extend(keys.iter().map(|key| (*key, number)));
+                let values = Column::Words(vec![number; keys.len()]);
+                let slots = vec![0; keys.len()];
+                writes.put_entries(StateId(0), &slots, &Column::Words(keys), &values);
+            }
+            Step::Remove { from, count } => {
+                let keys: Vec<u64> = (u64::from(from)..u64::from(from + count)).collect();
+                model[0].retain(|key, _| keys.binary_search(key).is_err());
+                let slots = vec![0; keys.len()];
+                writes.remove_entries(StateId(0), &slots, &Column::Words(keys));
+            }
+            Step::Append(count) => {
+                let numbers = next_element..next_element + u64::from(count);
+                next_element = numbers.end;
+                model[1].extend(numbers.map(|element| (element, number)));
+                let values = Column::Words(vec![number; usize::from(count)]);
+                writes.append(StateId(1), &vec![0; usize::from(count)], &values);
+            }
+            Step::Shorten(count) => {
+                let keys: Vec<u64> = model[1].keys().take(usize::from(count)).copied().collect();
+                model[1].retain(|key, _| keys.binary_search(key).is_err());
+                let slots = vec![0; keys.len()];
+                writes.remove_entries(StateId(1), &slots, &Column::Words(keys));
+            }
+            Step::Clear => {
+                model = Model::default();
+                writes.clear_entries(StateId(0), &[0]);
+                writes.clear_entries(StateId(1), &[0]);
+            }
+            Step::Start | Step::Advance(_) => {}
+        }
+        backend.commit(&writes).unwrap();
+        if let (Step::Start, None) = (step, &at_start) {
+            backend.start_snapshot(number, false).unwrap();
+            at_start = Some(model.clone());
+        }
+        if let Step::Advance(budget) = step
+            && let Some(snapshot) = backend.advance_snapshot(usize::from(*budget)).unwrap()
+        {
+            assert_eq!(Some(restored(&mut chain, snapshot)), at_start.take());
+        }
+        assert_eq!(contents(&mut backend), model);
+        assert_eq!(backend.entries(), (model[0].len() + model[1].len()) as u64);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn large_maps_and_lists_match_the_model(steps in vec(step(), 0..60)) {
+        play(&steps);
+    }
+}
+
+#[test]
+fn a_step_of_a_snapshot_is_short_however_large_a_map_is() {
+    let mut backend = new(&states(), &[]).unwrap();
+    play_put(&mut backend, 0..50_000);
+    backend.start_snapshot(1, false).unwrap();
+    let mut steps = 0;
+    while backend.advance_snapshot(1000).unwrap().is_none() {
+        steps += 1;
+        play_put(&mut backend, 50_000 + steps..50_001 + steps);
+    }
+    assert!(steps >= 49, "50000 entries took {steps} steps of 1000");
+}
+
+fn play_put(backend: &mut HeapBackend, keys: std::ops::Range<u64>) {
+    begin(backend, &[7], Now::default());
+    let mut writes = WriteSet::new(backend.schema.states());
+    let keys = Column::Words(keys.collect());
+    writes.put_entries(StateId(0), &vec![0; keys.len()], &keys, &keys);
+    backend.commit(&writes).unwrap();
+}
+
+#[test]
+fn entries_that_come_and_go_between_snapshots_leave_nothing() {
+    let mut backend = new(&states(), &[]).unwrap();
+    play_put(&mut backend, 0..10);
+    finish(&mut backend, 1);
+    let before = backend.allocated_bytes();
+    for round in 1..2000_u64 {
+        play_put(&mut backend, round * 100..round * 100 + 50);
+        begin(&mut backend, &[7], Now::default());
+        let mut writes = WriteSet::new(backend.schema.states());
+        let keys = Column::Words((round * 100..round * 100 + 50).collect());
+        writes.remove_entries(StateId(0), &[0; 50], &keys);
+        backend.commit(&writes).unwrap();
+    }
+    let after = backend.allocated_bytes();
+    assert!(after < before + 10_000, "{after} bytes, from {before}");
+    assert_eq!(finish(&mut backend, 2).segments, [], "nothing changed");
+}
+
+/// What the second snapshot may cost after one in a hundred was touched at random.
+#[test]
+fn an_increment_is_about_as_long_as_what_was_touched() {
+    let keys: Vec<u64> = (0..100_000).collect();
+    let touched: Vec<u64> = keys.iter().map(|key| key * 7919 % 100_000).take(1000).collect();
+    let states = [state("sum"), states()[0].clone()];
+    let mut backend = new(&states, &[]).unwrap();
+    let write = |backend: &mut HeapBackend, keys: &[u64]| {
+        begin(backend, keys, Now::default());
+        let mut writes = WriteSet::new(&states);
+        let slots: Vec<u32> = (0..keys.len() as u32).collect();
+        writes.set_words(StateId(0), &slots, keys);
+        let column = Column::Words(keys.to_vec());
+        writes.put_entries(StateId(1), &slots, &column, &column);
+        backend.commit(&writes).unwrap();
+    };
+    write(&mut backend, &keys);
+    finish(&mut backend, 1);
+    write(&mut backend, &touched);
+    let increment = finish(&mut backend, 2);
+    let bytes: usize = increment.segments.iter().map(|segment| segment.bytes.len()).sum();
+    // A tag of one byte, and words for key and value, or key, entry key and value.
+    let touched = touched.len() * (1 + 2 * 8 + 1 + 3 * 8);
+    assert!(bytes * 2 <= touched * 3, "{bytes} bytes for {touched} of touched entries");
+}
