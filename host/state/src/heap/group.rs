@@ -13,11 +13,11 @@ use super::collections::{Change, Entries};
 use super::part::{Part, Rows, Timers, walk};
 use super::row::{Layout, Mark};
 use super::table::{ABSENT, Table};
-use crate::timers::{GroupTimers, Timer};
 use crate::backend::Now;
 use crate::key::KeyGroup;
 use crate::segment::{Cell, Schema, Stamped, Writer};
 use crate::snapshot::Segment;
+use crate::timers::{GroupTimers, Timer};
 
 /// Increments may reach this size before they are compared with that of the full segment.
 const INCREMENTS_BYTES_MIN: usize = 4096;

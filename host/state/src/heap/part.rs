@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::row::{Layout, Mark};
 use super::table::Table;
-use crate::timers::{GroupTimers, Timer};
 use crate::backend::Now;
 use crate::declaration::TimerId;
 use crate::segment::{Stamped, Writer};
+use crate::timers::{GroupTimers, Timer};
 use crate::ttl;
 
 /// What a running snapshot has of one group.
