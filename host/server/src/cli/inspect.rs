@@ -67,7 +67,7 @@ pub(super) fn operator_text(operator: &Description) -> String {
     let mut list = |what: &str, entries: Vec<String>| {
         for (place, entry) in entries.iter().enumerate() {
             let heading = if place == 0 { what } else { "" };
-            text.push_str(&format!("  {heading:<8}{entry}\n"));
+            text.push_str(&format!("  {heading:<9}{entry}\n"));
         }
     };
     list("inputs", operator.inputs.iter().map(port).collect());
@@ -82,7 +82,26 @@ pub(super) fn operator_text(operator: &Description) -> String {
                     0 | 1 => String::new(),
                     version => format!(", schema version {version}"),
                 };
-                format!("{}: {kind} of {}{version}", state.name, state_type(state))
+                let of = value_type(&state.value, &state.codec);
+                let merge = state.merge.map(|merge| format!(", {}", name_of(&merge)));
+                let by = state.map_key.map(|key| format!(" by {}", name_of(&key)));
+                let ttl = state.ttl.map(|ttl| {
+                    format!(", lives {} ms of {}", ttl.milliseconds, name_of(&ttl.domain))
+                });
+                let [merge, by, ttl] = [merge, by, ttl].map(Option::unwrap_or_default);
+                format!("{}: {kind} of {of}{by}{merge}{ttl}{version}", state.name)
+            })
+            .collect(),
+    );
+    let of_tasks = operator.task_states.iter();
+    list(
+        "of tasks",
+        of_tasks
+            .map(|state| {
+                let of = value_type(&state.value, &state.codec);
+                let by = state.map_key.map(|key| format!(" by {}", name_of(&key)));
+                let (name, kind) = (&state.name, name_of(&state.kind));
+                format!("{name}: {kind} of {of}{}", by.unwrap_or_default())
             })
             .collect(),
     );
@@ -102,13 +121,14 @@ pub(super) fn operator_text(operator: &Description) -> String {
 fn port(port: &Port) -> String {
     match &port.key {
         Some(key) => format!("{}: {} by {key}", port.name, port.value),
+        None if port.broadcast => format!("{}: {}, to every task", port.name, port.value),
         None => format!("{}: {}", port.name, port.value),
     }
 }
 
-fn state_type(state: &statehouse_state::StateDeclaration) -> String {
-    match name_of(&state.value).as_str() {
-        "bytes" => state.codec.clone(),
+fn value_type(layout: &statehouse_state::ValueLayout, codec: &str) -> String {
+    match name_of(layout).as_str() {
+        "bytes" => codec.to_owned(),
         word => word.to_owned(),
     }
 }
