@@ -77,6 +77,27 @@ impl BidsByAuction {
     }
 }
 
+/// Bids by who made them: for q11 and q12.
+pub struct BidsByBidder {
+    bids: KeyedOutput<u64, Bid>,
+}
+
+impl Operator for BidsByBidder {
+    const NAME: &str = "bids-by-bidder";
+
+    fn new(setup: &mut Setup<Self>) -> Self {
+        setup.input("events", Self::on_event);
+        BidsByBidder { bids: setup.keyed_output("bids") }
+    }
+}
+
+impl BidsByBidder {
+    fn on_event(&mut self, event: Record<(), Event>) -> Result<()> {
+        let Event::Bid(bid) = event.value else { return Ok(()) };
+        self.bids.emit(&bid.bidder, &bid)
+    }
+}
+
 /// Bids by bidder and auction together: for q18. A key can be anything that serde can write.
 pub struct BidsByPair {
     bids: KeyedOutput<(u64, u64), Bid>,

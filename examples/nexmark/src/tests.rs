@@ -1,4 +1,4 @@
-//! The queries without Wasm, against the answer that a plain computation gives.
+//! Every query without Wasm, against the answer that a plain computation gives.
 
 #[expect(dead_code, reason = "the integration test needs the rest")]
 #[path = "../../../tests/src/nexmark.rs"]
@@ -10,8 +10,8 @@ use statehouse::Batch;
 use statehouse::prelude::*;
 
 use crate::event::{Auction, Bid, Event, Person};
-use crate::{keys, q3, q4, q9, q17, q18, q19, q20};
-use oracle::{House, Query};
+use crate::{keys, q3, q4, q5, q7, q8, q9, q11, q12, q17, q18, q19, q20};
+use oracle::{House, Query, sorted};
 
 /// A minute of events around midnight, somewhat out of order.
 const HOUSE: House =
@@ -55,6 +55,11 @@ fn auctions_by_seller<'h, O: Operator>(batch: Batch<'h, O>, event: &Event) -> Ba
 fn bids<'h, O: Operator>(batch: Batch<'h, O>, event: &Event) -> Batch<'h, O> {
     let Event::Bid(bid) = event else { return batch };
     batch.push(bid.auction, bid.clone(), bid.date_time)
+}
+
+fn bids_by_bidder<'h, O: Operator>(batch: Batch<'h, O>, event: &Event) -> Batch<'h, O> {
+    let Event::Bid(bid) = event else { return batch };
+    batch.push(bid.bidder, bid.clone(), bid.date_time)
 }
 
 fn bids_by_pair<'h, O: Operator>(batch: Batch<'h, O>, event: &Event) -> Batch<'h, O> {
@@ -115,11 +120,64 @@ fn q4_averages_what_auctions_sold_for() {
 }
 
 #[test]
+fn q5_finds_the_auctions_with_the_most_bids_of_each_window() {
+    let mut counts = played::<q5::BidCounts>(&[("bids", bids)]);
+    assert_eq!(counts.metric("late_bids"), 0.0);
+    let mut hot = TestHarness::<q5::HotItems>::new();
+    for count in counts.take_records::<i64, q5::BidCount>("counts") {
+        hot.send("counts", count.key, count.value, count.time);
+    }
+    hot.advance_watermark(i64::MAX);
+    check::<q5::HotItem, _>("q5", hot, "items");
+}
+
+#[test]
+fn q7_finds_the_highest_bids_of_each_window() {
+    let mut auctions = played::<q7::HighestOfAuction>(&[("bids", bids)]);
+    assert_eq!(auctions.metric("late_bids"), 0.0);
+    let mut highest = TestHarness::<q7::HighestBids>::new();
+    for bid in auctions.take_records::<i64, Bid>("highest") {
+        highest.send("bids", bid.key, bid.value, bid.time);
+    }
+    highest.advance_watermark(i64::MAX);
+    assert_eq!(highest.metric("late_bids"), 0.0);
+    check::<q7::HighestBid, _>("q7", highest, "highest");
+}
+
+#[test]
+fn q8_finds_who_joined_and_sold_in_one_window() {
+    let ports = [("people", people as Route<_>), ("auctions", auctions_by_seller)];
+    check::<q8::NewSeller, q8::NewSellers>("q8", played(&ports), "sellers");
+}
+
+#[test]
 fn q9_finds_the_winning_bids_of_auctions_that_come_before_or_after_their_bids() {
     let early = [("bids", bids as Route<_>), ("auctions", auctions)];
     check::<q9::WinningBid, q9::WinningBids>("q9", played(&early), "winners");
     let late = [("auctions", auctions as Route<_>), ("bids", bids)];
     check::<q9::WinningBid, q9::WinningBids>("q9", played(&late), "winners");
+}
+
+#[test]
+fn q11_counts_the_bids_of_each_session() {
+    let sessions = played::<q11::UserSessions>(&[("bids", bids_by_bidder)]);
+    assert_eq!(sessions.metric("late_bids"), 0.0);
+    check::<q11::UserSession, _>("q11", sessions, "sessions");
+}
+
+#[test]
+fn q12_counts_the_bids_of_each_window_of_the_clock() {
+    let mut harness = TestHarness::<q12::UserWindows>::new().config("window", "3s");
+    let mut arrivals = Vec::new();
+    for (place, event) in HOUSE.events().into_iter().enumerate() {
+        let now = place as i64 * 7;
+        harness.advance_processing_time(now);
+        bids_by_bidder(harness.batch("bids"), &ours(&event)).send();
+        arrivals.push((now, event));
+    }
+    harness.advance_processing_time(i64::MAX / 2);
+    let found = rows::<q12::UserWindow, _>(&mut harness, "windows");
+    assert_eq!(sorted(found), sorted(oracle::q12(&arrivals, 3000)));
 }
 
 #[test]
@@ -188,4 +246,9 @@ fn events_go_where_their_keys_say() {
         records.iter().filter(|bid| bid.key == bid.value.auction).count()
     });
     assert_eq!(by_auction, [bids]);
+    let by_bidder = passed::<keys::BidsByBidder>(&["bids"], |harness, output| {
+        let records = harness.take_records::<u64, Bid>(output);
+        records.iter().filter(|bid| bid.key == bid.value.bidder).count()
+    });
+    assert_eq!(by_bidder, [bids]);
 }
