@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `sum` | a running sum a key, as a user of the SDK writes it |
 //! | `sum-bytes` | the same, with the sum in front of a value of `value-bytes` bytes |
+//! | `windows` | a sum a key over windows of `size-ms`, one every `slide-ms` |
 //! | `columns` | columns in, nothing else |
 //! | `echo` | columns in, columns out |
 //! | `window` | columns in, one window of numbers loaded and stored |
@@ -12,6 +13,8 @@
 //! All take keyed numbers (u64 → i64). The last four are written below the SDK, to measure the contract alone.
 
 mod raw;
+
+use std::time::Duration;
 
 use statehouse::bindings::{Batch, Description, Failure, Guest, TimerBatch};
 use statehouse::component::{self, Exported};
@@ -70,7 +73,64 @@ impl SumBytes {
     }
 }
 
-const OPERATORS: &[Exported] = &[Exported::of::<Sum>(), Exported::of::<SumBytes>()];
+/// The sum of numbers.
+struct Total;
+
+impl Aggregate for Total {
+    type Input = i64;
+    type Accumulator = i64;
+    type Output = i64;
+
+    fn add(sum: &mut i64, number: &i64) {
+        *sum = sum.wrapping_add(*number);
+    }
+
+    fn merge(sum: &mut i64, other: &i64) {
+        *sum = sum.wrapping_add(*other);
+    }
+
+    fn result(sum: &i64) -> i64 {
+        *sum
+    }
+}
+
+struct OverWindows {
+    totals: Windowed<Total>,
+    sums: KeyedOutput<u64, i64>,
+}
+
+impl Operator for OverWindows {
+    const NAME: &str = "windows";
+
+    fn new(setup: &mut Setup<Self>) -> Self {
+        setup.keyed_input("numbers", Self::on_number);
+        let mut milliseconds = |name: &str| Duration::from_millis(setup.config_or(name, 1000));
+        let windows = Windows::sliding(milliseconds("size-ms"), milliseconds("slide-ms"));
+        OverWindows {
+            totals: setup.windows("totals", windows, Self::on_window),
+            sums: setup.keyed_output("sums"),
+        }
+    }
+}
+
+impl OverWindows {
+    fn on_number(&mut self, number: Record<u64, i64>) -> Result<()> {
+        if !self.totals.add(&number.value) {
+            bail!("a record of the benchmark came too late");
+        }
+        Ok(())
+    }
+
+    fn on_window(&mut self, window: Window<u64, i64>) -> Result<()> {
+        self.sums.emit(&window.key, &window.result)
+    }
+}
+
+const OPERATORS: &[Exported] = &[
+    Exported::of::<Sum>(),
+    Exported::of::<SumBytes>(),
+    Exported::of::<OverWindows>(),
+];
 
 struct Component;
 

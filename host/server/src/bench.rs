@@ -7,6 +7,7 @@ pub mod machine;
 pub mod native;
 pub mod state;
 pub mod sum;
+pub mod windows;
 
 /// The middle one of several measurements; of an even number the lower of the two.
 pub(crate) fn median(mut measurements: Vec<f64>) -> f64 {

@@ -12,6 +12,7 @@ use super::{log, print};
 use crate::bench::boundary;
 use crate::bench::state::{self, Kind, StateSettings};
 use crate::bench::sum::{self, SumFigures, SumSettings};
+use crate::bench::windows::{self, WindowSettings};
 use crate::bench::{guest, machine};
 use crate::environment::Environment;
 use crate::job_file::BackendKind;
@@ -28,6 +29,7 @@ pub(super) enum BenchVerb {
     Boundary(BoundaryArgs),
     Sum(SumArgs),
     State(StateArgs),
+    Windows(WindowsArgs),
 }
 
 /// Measure what the boundary between host and component costs, by the work of an operator
@@ -96,6 +98,34 @@ pub(super) struct StateArgs {
     /// Where files of state go, in a folder that is removed; default: a folder among the system's temporary files
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measure what sliding windows cost beside tumbling ones
+#[derive(Debug, Args)]
+pub(super) struct WindowsArgs {
+    /// Distinct keys, uniformly drawn
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
+    /// Records of one run
+    #[arg(long, value_name = "N", default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    records: u64,
+    /// Records of each key in each slide, about
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    density: u64,
+    /// The length of a window
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    size: Duration,
+    /// The time from one sliding window to the next
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    slide: Duration,
+    /// Runs of each kind; medians count
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repetitions: u32,
+    #[command(flatten)]
+    guest: GuestArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -172,6 +202,24 @@ pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
                 print::json(&serde_json::json!({ "benchmark": "state", "lines": lines }))?;
             } else {
                 print::data(state::text(&lines))?;
+            }
+        }
+        BenchVerb::Windows(args) => {
+            let component = component(&args.guest)?;
+            machine::pin(1).context("cannot choose processors")?;
+            let settings = WindowSettings {
+                keys: args.keys,
+                records: args.records,
+                density: args.density,
+                size: args.size,
+                slide: args.slide,
+                repetitions: args.repetitions as usize,
+            };
+            let figures = windows::run(&settings, &component).map_err(|error| anyhow!(error))?;
+            if args.json {
+                print::json(&figures)?;
+            } else {
+                print::data(windows::text(&figures))?;
             }
         }
     }
