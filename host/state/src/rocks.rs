@@ -25,6 +25,7 @@ mod keys;
 mod options;
 mod restore;
 mod slab;
+mod tables;
 mod timers;
 
 use std::collections::HashSet;
@@ -40,27 +41,21 @@ use catalog::{Catalog, Tags};
 use cells::Cells;
 use collections::{Collection, Invocation};
 use database::{Clock, Database, file_error};
-use restore::OpenTables;
 use timers::Timers;
 
 pub use options::{CompactionStyle, Compression, RocksOptions, RocksResources};
-pub use restore::read_tables;
+pub use tables::read_tables;
 
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
-use crate::declaration::{
-    KeyLayout, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration,
-};
+use crate::declaration::{KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration};
 use crate::error::Error;
 use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
-use crate::segment::{Cell, Reader, Record, Schema};
+use crate::segment::Schema;
 use crate::snapshot::{Snapshot, Tables};
 use crate::timers::{Key, Timer};
 use crate::window::Window;
 use crate::writes::WriteSet;
-
-/// Bytes of restored state that are handed to RocksDB at once.
-const RESTORE_BATCH_BYTES: usize = 1 << 20;
 
 /// Keyed state and timers in RocksDB. See the [module](self).
 pub struct RocksBackend {
@@ -178,18 +173,17 @@ impl RocksBackend {
         Ok(())
     }
 
-    /// Hands all that RocksDB has not got yet to it, in one batch.
+    /// Hands all that RocksDB has not got yet to it.
     fn flush(&mut self) -> Result<(), Error> {
+        self.cells.flush(&self.database)?;
         let live = self.database.db().live_files();
         let live = live.map_err(|error| self.database.error("list the tables", &error))?;
         let live: HashSet<u64> = live.iter().filter_map(|file| files::number(&file.name)).collect();
         self.catalog.retain(|number| live.contains(&number));
         let mut batch = WriteBatch::default();
-        self.cells.flush_into(&mut batch);
         self.timers.flush_into(&mut batch, &self.tags.timers);
         self.catalog.write_into(&mut batch);
         self.database.write(batch)?;
-        self.cells.flushed();
         self.timers.flushed();
         Ok(())
     }
@@ -226,124 +220,6 @@ impl RocksBackend {
             return Err(self.refused(state, "has another layout than the columns made for it"));
         }
         Ok(())
-    }
-
-    fn restore_record(
-        &mut self,
-        group: KeyGroup,
-        record: &Record<'_>,
-        batch: &mut WriteBatch,
-    ) -> Result<(), Error> {
-        let key_cell = record.key();
-        let hash = key_cell.hash();
-        let owner = self.key_groups.group_of(hash);
-        if owner != group {
-            return Err(Error::Segment {
-                group,
-                reason: format!(
-                    "it holds a key of {owner}; the job was snapshotted with another number of key groups than {}",
-                    self.key_groups.count()
-                ),
-            });
-        }
-        let (mut key, mut stored) = (Vec::new(), Vec::new());
-        let (state, value) = match *record {
-            Record::Value { state, value, .. } => (state, value),
-            Record::Entry { state, value, entry, .. } => {
-                let kind = self.schema.states()[state.0 as usize].kind;
-                if let (StateKind::List, Cell::Word(number)) = (kind, entry) {
-                    self.catalog.next_element = self.catalog.next_element.max(number + 1);
-                }
-                (state, value)
-            }
-            Record::Timer { timer, time, namespace, set, .. } => {
-                let timer_key = Timer { time, hash, key: Key::from(key_cell), namespace };
-                self.timers.change(group.0, timer.0 as usize, timer_key, set, true);
-                return Ok(());
-            }
-        };
-        keys::push_head(&mut key, group.0, self.tags.states[state.0 as usize]);
-        keys::push_key(&mut key, key_cell);
-        let declared = &self.schema.states()[state.0 as usize];
-        if let (Record::Entry { entry, .. }, Some(layout)) = (record, declared.entry_key()) {
-            keys::push_entry(&mut key, layout, *entry);
-        }
-        match value {
-            Some(value) => {
-                keys::push_value(&mut stored, declared.ttl.is_some(), value);
-                batch.put(&key, &stored);
-            }
-            None => batch.delete(&key),
-        }
-        Ok(())
-    }
-
-    /// Removes everything of a group.
-    fn clear_group(&mut self, group: KeyGroup) -> Result<(), Error> {
-        let prefix = group.0.to_be_bytes().to_vec();
-        let mut batch = WriteBatch::default();
-        batch.delete_range(prefix.clone(), keys::successor(prefix));
-        self.database.write(batch)?;
-        self.timers.clear_group(group.0);
-        Ok(())
-    }
-
-    /// Makes the tables of a snapshot its own.
-    fn adopt(&mut self, tables: OpenTables) -> Result<(), Error> {
-        let from = tables.database.path().to_owned();
-        let mut catalog = tables.catalog.clone();
-        drop(tables);
-        let path = files::vacant(&self.directory, "db-");
-        files::adopt(&from, &path)?;
-        let numbers = files::tables(&path)?;
-        catalog.declare(&self.schema);
-        let tagged = catalog.tagged();
-        let new = Database::open(&path, &self.resources, tagged, &self.clock)?;
-        let old = std::mem::replace(&mut self.database, new);
-        let old_path = old.path().to_owned();
-        drop(old);
-        // What cannot be removed is removed with the task's directory.
-        let _ = fs::remove_dir_all(old_path);
-        self.catalog = catalog;
-        self.start(&numbers)?;
-        let words = self.schema.key().is_words();
-        for group in self.range.iter() {
-            for (family, &tag) in self.tags.timers.iter().enumerate() {
-                let timers = &mut self.timers;
-                restore::visit_tag(&self.database, group, tag, |key, _| {
-                    let read = keys::read_timer(key, words);
-                    let (time, key, namespace) =
-                        read.ok_or_else(|| self.database.damaged("a timer"))?;
-                    let timer = Timer { time, hash: key.hash(), key: Key::from(key), namespace };
-                    timers.change(group.0, family, timer, true, false);
-                    Ok(())
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the groups of its range out of the tables of a snapshot.
-    fn ingest(&mut self, tables: &OpenTables) -> Result<(), Error> {
-        let scratch = files::vacant(&self.directory, "restore-");
-        let words = self.schema.key().is_words();
-        let timers = &mut self.timers;
-        let mut timer = |group: KeyGroup, family: crate::TimerId, key: &[u8]| {
-            let (time, key, namespace) =
-                keys::read_timer(key, words).ok_or_else(|| tables.database.damaged("a timer"))?;
-            let timer = Timer { time, hash: key.hash(), key: Key::from(key), namespace };
-            timers.change(group.0, family.0 as usize, timer, true, false);
-            Ok(())
-        };
-        let size = self.resources.options().target_file_size_base;
-        let target = (self.database.options(), scratch.as_path(), size);
-        let copied =
-            restore::copy_tables(tables, &self.schema, self.range, &self.tags, target, &mut timer);
-        let ingested = copied.and_then(|files| restore::ingest(&self.database, files));
-        // What cannot be removed is removed with the task's directory.
-        let _ = fs::remove_dir_all(scratch);
-        self.catalog.next_element = self.catalog.next_element.max(tables.catalog.next_element);
-        ingested
     }
 }
 
@@ -474,50 +350,11 @@ impl Backend for RocksBackend {
     }
 
     fn restore(&mut self, group: KeyGroup, full: bool, segment: &[u8]) -> Result<(), Error> {
-        if !self.range.contains(group) {
-            return Err(Error::Segment {
-                group,
-                reason: format!(
-                    "this task owns key groups {}..{}",
-                    self.range.start, self.range.end
-                ),
-            });
-        }
-        self.running = None;
-        self.invocation.clear();
-        if self.cells.dirty() > 0 {
-            self.flush()?;
-        }
-        self.cells.clear();
-        let is_first = self.restored.insert(group);
-        if full && !(self.empty && is_first) {
-            self.clear_group(group)?;
-        }
-        let schema = self.schema.clone();
-        let mut reader = Reader::open(group, segment, &schema)?;
-        let mut batch = WriteBatch::default();
-        while let Some(record) = reader.next()? {
-            self.restore_record(group, &record, &mut batch)?;
-            if batch.size_in_bytes() >= RESTORE_BATCH_BYTES {
-                self.database.write(std::mem::take(&mut batch))?;
-            }
-        }
-        self.database.write(batch)
+        self.restore_segment(group, full, segment)
     }
 
     fn restore_tables(&mut self, directory: &Path) -> Result<(), Error> {
-        self.running = None;
-        self.invocation.clear();
-        let tables = OpenTables::open(directory, &self.schema, self.key_groups)?;
-        let whole = tables.catalog.range == self.range && tables.sources.have_same_stamps();
-        if self.empty && self.restored.is_empty() && whole {
-            self.empty = false;
-            return self.adopt(tables);
-        }
-        self.empty = false;
-        self.flush()?;
-        self.cells.clear();
-        self.ingest(&tables)
+        self.restore_directory(directory)
     }
 
     fn entries(&self) -> u64 {

@@ -14,99 +14,24 @@
 //! into a value that nobody has read. A row with a cell that RocksDB has not got yet is listed as dirty. Rows that are
 //! not are thrown out by CLOCK: a hand goes round, spares those used since it came by, and takes the others.
 
+mod row;
+
 use std::hint::black_box;
+
+pub(super) use row::{CellLayout, DELTA, DIRTY, KNOWN, Layout, PRESENT};
+use row::{HEAD, LISTED, OCCUPIED, REFERENCED};
 
 use super::slab::Slab;
 use crate::column::Column;
-use crate::declaration::{KeyLayout, Merge, StateDeclaration, StateId, Ttl, ValueLayout};
 use crate::segment::Cell;
 
 /// Keys that each stage takes at once: few enough for the first-level cache.
 const STAGE: usize = 256;
 
+/// No row.
 const ABSENT: u32 = u32::MAX;
 const ROWS_MAX: usize = (u32::MAX - 2) as usize;
 const INDEX_MIN: usize = 64;
-
-/// Words before the marks.
-const HEAD: usize = 2;
-
-/// A cell's mark: what the value in RocksDB is overlaid with is known.
-pub(super) const KNOWN: u8 = 1;
-/// There is a value.
-pub(super) const PRESENT: u8 = 2;
-/// RocksDB has not got it yet.
-pub(super) const DIRTY: u8 = 4;
-/// It is to be merged into what RocksDB has.
-pub(super) const DELTA: u8 = 8;
-
-const OCCUPIED: u64 = 1;
-const REFERENCED: u64 = 2;
-const LISTED: u64 = 4;
-
-/// A state with one value a key.
-#[derive(Debug, Clone)]
-pub(super) struct CellLayout {
-    pub(super) state: StateId,
-    pub(super) tag: u16,
-    pub(super) words: bool,
-    pub(super) ttl: Option<Ttl>,
-    pub(super) merge: Option<(Merge, ValueLayout)>,
-    /// The word of its value in a row; its stamp, if it has one, is the next.
-    value: usize,
-    /// The word of its mark, and how far up it is.
-    mark: (usize, u32),
-}
-
-impl CellLayout {
-    /// Whether values can be merged without knowing what they are merged into: in whatever order, the outcome is the
-    /// same to the last bit, and no stamp is to be looked at first.
-    pub(super) fn merges_blindly(&self) -> bool {
-        self.ttl.is_none() && self.merge.is_some_and(|(_, layout)| layout != ValueLayout::F64)
-    }
-}
-
-/// What rows look like.
-#[derive(Debug)]
-pub(super) struct Layout {
-    pub(super) key_words: bool,
-    pub(super) cells: Vec<CellLayout>,
-    by_state: Vec<Option<usize>>,
-    stride: usize,
-}
-
-impl Layout {
-    pub(super) fn new(key: KeyLayout, states: &[StateDeclaration], tags: &[u16]) -> Self {
-        let mut cells = Vec::new();
-        let mut by_state = Vec::new();
-        let count = states.iter().filter(|state| state.kind.is_cell()).count();
-        let mut next = HEAD + (count + 1).div_ceil(16);
-        for (id, (state, &tag)) in states.iter().zip(tags).enumerate() {
-            if !state.kind.is_cell() {
-                by_state.push(None);
-                continue;
-            }
-            let nibble = cells.len() + 1;
-            by_state.push(Some(cells.len()));
-            cells.push(CellLayout {
-                state: StateId(id as u32),
-                tag,
-                words: state.value.is_words(),
-                ttl: state.ttl,
-                merge: state.merge.map(|merge| (merge, state.value)),
-                value: next,
-                mark: (HEAD + nibble / 16, (nibble % 16 * 4) as u32),
-            });
-            next += 1 + usize::from(state.ttl.is_some());
-        }
-        Self { key_words: key.is_words(), cells, by_state, stride: next }
-    }
-
-    /// The cell of a state, if it is one of one value a key.
-    pub(super) fn cell_of(&self, state: StateId) -> Option<usize> {
-        *self.by_state.get(state.0 as usize)?
-    }
-}
 
 /// The rows.
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 //!
 //! Whatever an invocation reads that is not in the cache is fetched by one sorted batch of look-ups; that there is no
 //! value is remembered too. Writes stay in the cache until they are half of it, or a snapshot starts, and then go to
-//! RocksDB in one sorted batch. Merges into a value that nobody has read are gathered, and go there as merges.
+//! RocksDB in order, all at once. Merges into a value that nobody has read are gathered, and go there as merges.
 
 use rocksdb::WriteBatch;
 
 use super::cache::{CellLayout, DELTA, DIRTY, KNOWN, Layout, PRESENT, Table};
-use super::database::Database;
+use super::database::{Change, Database, TableWriter};
 use super::keys;
 use crate::backend::Now;
 use crate::column::{BytesColumn, Column};
@@ -19,6 +19,9 @@ use crate::segment::{Cell, Stamped};
 use crate::ttl::{self, NO_STAMP};
 use crate::window::Window;
 use crate::writes::{StateWrites, WriteOp, WriteSet};
+
+/// This many keys go to RocksDB as a table: it need not sort them again, nor copy them from memory to a file.
+const TABLE_KEYS_MIN: usize = if cfg!(test) { 24 } else { 4096 };
 
 /// The cells of the keys used last, and where those of this invocation are.
 #[derive(Debug)]
@@ -290,20 +293,36 @@ impl Cells {
         }
     }
 
-    /// Hands everything that is dirty to RocksDB.
+    /// Hands everything that is dirty to RocksDB: little of it as a batch, much as a table of its own.
     pub(super) fn flush(&mut self, database: &Database) -> Result<(), Error> {
         if self.dirty() == 0 {
             return Ok(());
         }
-        let mut batch = WriteBatch::default();
-        self.flush_into(&mut batch);
-        database.write(batch)?;
-        self.flushed();
+        if self.dirty() < TABLE_KEYS_MIN {
+            let mut batch = WriteBatch::default();
+            self.visit_dirty(|key, change| {
+                match change {
+                    Change::Put(value) => batch.put(key, value),
+                    Change::Merge(value) => batch.merge(key, value),
+                    Change::Delete => batch.delete(key),
+                }
+                Ok(())
+            })?;
+            database.write(batch)?;
+        } else {
+            let mut table = TableWriter::new(database)?;
+            self.visit_dirty(|key, change| table.add(key, change))?;
+            table.finish()?;
+        }
+        self.table.flushed(&self.layout);
         Ok(())
     }
 
-    /// Appends everything that is dirty, in order.
-    pub(super) fn flush_into(&self, batch: &mut WriteBatch) {
+    /// Calls with every key that is dirty, in order.
+    fn visit_dirty(
+        &self,
+        mut visit: impl FnMut(&[u8], Change<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut dirty = Vec::with_capacity(self.dirty());
         for &row in self.table.dirty() {
             for (index, cell) in self.layout.cells.iter().enumerate() {
@@ -320,7 +339,7 @@ impl Cells {
             self.push_key(&mut key, layout.tag, row);
             let mark = self.table.mark(layout, row);
             if mark & PRESENT == 0 {
-                batch.delete(&key);
+                visit(&key, Change::Delete)?;
                 continue;
             }
             value.clear();
@@ -328,16 +347,12 @@ impl Cells {
             let stamped = Stamped { value: self.table.value(layout, row), stamp };
             keys::push_value(&mut value, layout.ttl.is_some(), stamped);
             if mark & DELTA != 0 {
-                batch.merge(&key, &value);
+                visit(&key, Change::Merge(&value))?;
             } else {
-                batch.put(&key, &value);
+                visit(&key, Change::Put(&value))?;
             }
         }
-    }
-
-    /// Says that RocksDB has got all that is dirty.
-    pub(super) fn flushed(&mut self) {
-        self.table.flushed(&self.layout);
+        Ok(())
     }
 }
 

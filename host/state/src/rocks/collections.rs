@@ -57,6 +57,17 @@ impl Invocation {
         }
     }
 
+    /// Refuses slots that the invocation has not.
+    pub(super) fn check_slots(&self, slots: &[u32]) -> Result<(), Error> {
+        let known = self.hashes.len();
+        match slots.iter().find(|&&slot| slot as usize >= known) {
+            Some(slot) => Err(Error::Access {
+                reason: format!("there is no slot {slot}: the invocation has {known} keys"),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn push_prefix(&self, to: &mut Vec<u8>, tag: u16, slot: u32) {
         keys::push_head(to, self.groups[slot as usize], tag);
         keys::push_key(to, self.key(slot as usize));
@@ -93,6 +104,11 @@ impl Collection {
         entries: &Column,
         window: &mut Window,
     ) -> Result<(), Error> {
+        of.check_slots(slots)?;
+        if slots.len() != entries.len() {
+            let reason = format!("{} slots come with {} entry keys", slots.len(), entries.len());
+            return Err(Error::Access { reason });
+        }
         let mut keys = BytesColumn::with_capacity(slots.len(), slots.len() * 32);
         let mut key = Vec::new();
         for (row, &slot) in slots.iter().enumerate() {
@@ -127,6 +143,15 @@ impl Collection {
         scan: &Scan<'_>,
         entries: &mut Entries,
     ) -> Result<bool, Error> {
+        of.check_slots(&[scan.slot])?;
+        for bound in [scan.from, scan.to] {
+            if let Bound::Included(entry) | Bound::Excluded(entry) = bound
+                && matches!(entry, Cell::Word(_)) != self.entry.is_words()
+            {
+                let reason = format!("a bound of a scan is not one of {:?}", self.entry);
+                return Err(Error::Access { reason });
+            }
+        }
         let mut prefix = Vec::new();
         of.push_prefix(&mut prefix, self.tag, scan.slot);
         let length = prefix.len();

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use rocksdb::{
-    ColumnFamily, CompactionDecision, DB, DBPinnableSlice, InfoLogger, LogLevel, MergeOperands,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    ColumnFamily, CompactionDecision, DB, DBPinnableSlice, InfoLogger, IngestExternalFileOptions,
+    LogLevel, MergeOperands, Options, ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
 };
 
 use super::keys;
@@ -227,6 +227,17 @@ impl Database {
         written.map_err(|error| self.error("write", &error))
     }
 
+    /// Takes in tables that were written for it, all or none. The files are its own from then on.
+    pub(super) fn ingest(&self, files: Vec<PathBuf>) -> Result<(), Error> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        let ingested = self.db.ingest_external_file_opts(&options, files);
+        ingested.map_err(|error| self.error("take tables in", &error))
+    }
+
     /// Waits until compactions have caught up.
     ///
     /// # Errors
@@ -286,6 +297,56 @@ impl Database {
     /// One of RocksDB's numbers about itself.
     pub(super) fn property(&self, name: &str) -> u64 {
         self.db.property_int_value(name).ok().flatten().unwrap_or(0)
+    }
+}
+
+/// What happens to a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change<'a> {
+    Put(&'a [u8]),
+    Merge(&'a [u8]),
+    Delete,
+}
+
+/// A table that is written beside a database, which then takes it in whole. Nothing is left of one that is not
+/// finished.
+pub(super) struct TableWriter<'a> {
+    database: &'a Database,
+    writer: SstFileWriter<'a>,
+    path: PathBuf,
+}
+
+impl<'a> TableWriter<'a> {
+    pub(super) fn new(database: &'a Database) -> Result<Self, Error> {
+        let path = database.path.with_extension("sst");
+        let writer = SstFileWriter::create(&database.options);
+        writer.open(&path).map_err(|error| database.error("write a table", &error))?;
+        Ok(Self { database, writer, path })
+    }
+
+    /// Appends a key, which comes after all others.
+    pub(super) fn add(&mut self, key: &[u8], change: Change<'_>) -> Result<(), Error> {
+        let added = match change {
+            Change::Put(value) => self.writer.put(key, value),
+            Change::Merge(value) => self.writer.merge(key, value),
+            Change::Delete => self.writer.delete(key),
+        };
+        added.map_err(|error| self.database.error("write a table", &error))
+    }
+
+    /// Gives the table to the database.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        let written = self.writer.finish();
+        written.map_err(|error| self.database.error("write a table", &error))?;
+        self.database.wait()?;
+        self.database.ingest(vec![self.path.clone()])
+    }
+}
+
+impl Drop for TableWriter<'_> {
+    fn drop(&mut self) {
+        // It is not there if the database has taken it; what else remains is removed with the task's directory.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

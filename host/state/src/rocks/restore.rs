@@ -1,240 +1,195 @@
-//! Tables back into state: adopted as they are, or read.
+//! A backend back from segments, or from tables.
 //!
-//! A task whose key groups are those of the snapshot takes the files over. Any other reads the key groups that are its
+//! A task whose key groups are those of the tables takes the files over. Any other reads the key groups that are its
 //! own, and hands them to RocksDB as sorted files. Neither changes the files that it was given.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rocksdb::{IngestExternalFileOptions, Options, SstFileWriter};
+use rocksdb::WriteBatch;
 
-use super::catalog::{Catalog, Sources, Stamps};
-use super::database::{Database, file_error, storage};
-use super::keys;
-use crate::declaration::{StateDeclaration, StateId, TimerId};
+use super::database::Database;
+use super::tables::OpenTables;
+use super::{RocksBackend, files, keys, tables};
+use crate::declaration::{StateKind, TimerId};
 use crate::error::Error;
-use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
-use crate::segment::{Record, Schema, Stamped};
-use crate::ttl::NO_STAMP;
+use crate::key::KeyGroup;
+use crate::segment::{Cell, Reader, Record};
+use crate::timers::{Key, Timer};
 
-/// The tables of a snapshot, open for reading.
-pub(super) struct OpenTables {
-    pub(super) database: Database,
-    pub(super) catalog: Catalog,
-    pub(super) sources: Sources,
-}
+/// Bytes of restored state that are handed to RocksDB at once.
+const RESTORE_BATCH_BYTES: usize = 1 << 20;
 
-impl OpenTables {
-    /// Opens tables and finds their states among those of the operator.
-    pub(super) fn open(
-        directory: &Path,
-        schema: &Schema,
-        key_groups: KeyGroups,
-    ) -> Result<Self, Error> {
-        if !directory.join("CURRENT").exists() {
-            let error = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(file_error(directory, "find tables, of which CURRENT is one file", &error));
-        }
-        let database = Database::open_tables(directory)?;
-        let catalog = Catalog::read(&database)?;
-        database.set_tagged(catalog.tagged());
-        let sources = catalog.sources(directory, schema, key_groups)?;
-        Ok(Self { database, catalog, sources })
-    }
-
-    /// The groups of a range that are in the tables.
-    pub(super) fn groups(&self, range: KeyGroupRange) -> impl Iterator<Item = KeyGroup> {
-        let theirs = self.catalog.range;
-        range.iter().filter(move |group| theirs.contains(*group))
-    }
-
-    /// Calls with every key and value of a tag in a group.
-    pub(super) fn visit(
-        &self,
+impl RocksBackend {
+    /// Applies a segment of a group.
+    pub(super) fn restore_segment(
+        &mut self,
         group: KeyGroup,
-        tag: u16,
-        visit: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+        full: bool,
+        segment: &[u8],
     ) -> Result<(), Error> {
-        visit_tag(&self.database, group, tag, visit)
-    }
-}
-
-/// Calls with every key and value of a tag in a group, in order.
-pub(super) fn visit_tag(
-    database: &Database,
-    group: KeyGroup,
-    tag: u16,
-    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut prefix = Vec::new();
-    keys::push_head(&mut prefix, group.0, tag);
-    database.scan(prefix.clone(), keys::successor(prefix), false, |key, value| {
-        visit(key, value).map(|()| true)
-    })
-}
-
-/// Reads the tables of a snapshot ([`Snapshot::tables`](crate::Snapshot::tables)) as records: those of the range,
-/// group by group. Writes nothing into the directory.
-///
-/// # Errors
-/// If the files are damaged or not there, or hold state that the schema has not, or other key groups.
-pub fn read_tables(
-    directory: &Path,
-    schema: &Schema,
-    key_groups: KeyGroups,
-    range: KeyGroupRange,
-    visit: &mut dyn FnMut(KeyGroup, &Record<'_>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let tables = OpenTables::open(directory, schema, key_groups)?;
-    let words = schema.key().is_words();
-    for group in tables.groups(range) {
-        for &(tag, state, stamps) in &tables.sources.states {
-            let declared = &schema.states()[state.0 as usize];
-            tables.visit(group, tag, |key, value| {
-                let record = record(key, value, words, (state, declared), stamps)
-                    .ok_or_else(|| tables.database.damaged("a value"))?;
-                visit(group, &record)
-            })?;
+        if !self.range.contains(group) {
+            return Err(Error::Segment {
+                group,
+                reason: format!(
+                    "this task owns key groups {}..{}",
+                    self.range.start, self.range.end
+                ),
+            });
         }
-        for &(tag, timer) in &tables.sources.timers {
-            tables.visit(group, tag, |key, _| {
-                let (time, key, namespace) = keys::read_timer(key, words)
-                    .ok_or_else(|| tables.database.damaged("a timer"))?;
-                visit(group, &Record::Timer { timer, key, time, namespace, set: true })
-            })?;
+        self.running = None;
+        self.invocation.clear();
+        if self.cells.dirty() > 0 {
+            self.flush()?;
         }
-    }
-    Ok(())
-}
-
-/// A value or an entry as a record.
-fn record<'a>(
-    key: &'a [u8],
-    value: &'a [u8],
-    words: bool,
-    (state, declared): (StateId, &StateDeclaration),
-    stamps: Stamps,
-) -> Option<Record<'a>> {
-    let (key, rest) = keys::read_key(key, words)?;
-    let stamped = match stamps {
-        Stamps::Same => declared.ttl.is_some(),
-        Stamps::Differ { theirs, .. } => theirs,
-    };
-    let mut value = keys::read_value(value, stamped, declared.value.is_words())?;
-    if stamps != Stamps::Same {
-        value.stamp = NO_STAMP;
-    }
-    let value = Some(value);
-    match declared.entry_key() {
-        Some(layout) => {
-            let entry = keys::read_entry(rest, layout)?;
-            Some(Record::Entry { state, key, entry, value })
+        self.cells.clear();
+        let is_first = self.restored.insert(group);
+        if full && !(self.empty && is_first) {
+            self.clear_group(group)?;
         }
-        None => rest.is_empty().then_some(Record::Value { state, key, value }),
+        let schema = self.schema.clone();
+        let mut reader = Reader::open(group, segment, &schema)?;
+        let mut batch = WriteBatch::default();
+        while let Some(record) = reader.next()? {
+            self.restore_record(group, &record, &mut batch)?;
+            if batch.size_in_bytes() >= RESTORE_BATCH_BYTES {
+                self.database.write(std::mem::take(&mut batch))?;
+            }
+        }
+        self.database.write(batch)
     }
-}
 
-/// Where a tag of the tables goes.
-#[derive(Clone, Copy)]
-enum Target {
-    State { stamps: Stamps, words: bool },
-    Timer(TimerId),
-}
+    /// Takes what is its own out of the tables of a snapshot.
+    pub(super) fn restore_directory(&mut self, directory: &Path) -> Result<(), Error> {
+        self.running = None;
+        self.invocation.clear();
+        let tables = OpenTables::open(directory, &self.schema, self.key_groups)?;
+        let whole = tables.catalog.range == self.range && tables.sources.have_same_stamps();
+        if self.empty && self.restored.is_empty() && whole {
+            self.empty = false;
+            return self.adopt(tables);
+        }
+        self.empty = false;
+        self.flush()?;
+        self.cells.clear();
+        self.ingest(&tables)
+    }
 
-/// Copies the groups of a range into sorted files that a database can ingest, in a directory that is made for them.
-/// Calls with every timer on the way. Returns the files.
-pub(super) fn copy_tables(
-    tables: &OpenTables,
-    schema: &Schema,
-    range: KeyGroupRange,
-    tags: &super::catalog::Tags,
-    (options, directory, size): (&Options, &Path, u64),
-    timer: &mut dyn FnMut(KeyGroup, TimerId, &[u8]) -> Result<(), Error>,
-) -> Result<Vec<PathBuf>, Error> {
-    // Each source: the tag here, by which they are sorted, the tag there, and what it is.
-    let mut sources: Vec<(u16, u16, Target)> = Vec::new();
-    for &(theirs, state, stamps) in &tables.sources.states {
-        let words = schema.states()[state.0 as usize].value.is_words();
-        let target = Target::State { stamps, words };
-        sources.push((tags.states[state.0 as usize], theirs, target));
-    }
-    for &(theirs, family) in &tables.sources.timers {
-        sources.push((tags.timers[family.0 as usize], theirs, Target::Timer(family)));
-    }
-    sources.sort_unstable_by_key(|source| source.0);
-    fs::create_dir_all(directory)
-        .map_err(|error| file_error(directory, "make the directory", &error))?;
-    let mut files = Files { options, directory, size, paths: Vec::new(), open: None };
-    let (mut to, mut rewritten) = (Vec::new(), Vec::new());
-    for group in tables.groups(range) {
-        for &(ours, theirs, target) in &sources {
-            tables.visit(group, theirs, |key, value| {
-                to.clear();
-                keys::push_head(&mut to, group.0, ours);
-                to.extend_from_slice(&key[to.len()..]);
-                let mut value = value;
-                match target {
-                    Target::State { stamps: Stamps::Differ { theirs, ours }, words } => {
-                        let read = keys::read_value(value, theirs, words)
-                            .ok_or_else(|| tables.database.damaged("a value"))?;
-                        rewritten.clear();
-                        let unstamped = Stamped { stamp: NO_STAMP, ..read };
-                        keys::push_value(&mut rewritten, ours, unstamped);
-                        value = &rewritten;
-                    }
-                    Target::State { .. } => {}
-                    Target::Timer(family) => timer(group, family, key)?,
+    fn restore_record(
+        &mut self,
+        group: KeyGroup,
+        record: &Record<'_>,
+        batch: &mut WriteBatch,
+    ) -> Result<(), Error> {
+        let key_cell = record.key();
+        let hash = key_cell.hash();
+        let owner = self.key_groups.group_of(hash);
+        if owner != group {
+            return Err(Error::Segment {
+                group,
+                reason: format!(
+                    "it holds a key of {owner}; the job was snapshotted with another number of key groups than {}",
+                    self.key_groups.count()
+                ),
+            });
+        }
+        let (mut key, mut stored) = (Vec::new(), Vec::new());
+        let (state, value) = match *record {
+            Record::Value { state, value, .. } => (state, value),
+            Record::Entry { state, value, entry, .. } => {
+                let kind = self.schema.states()[state.0 as usize].kind;
+                if let (StateKind::List, Cell::Word(number)) = (kind, entry) {
+                    self.catalog.next_element = self.catalog.next_element.max(number + 1);
                 }
-                files.put(&to, value)
-            })?;
-        }
-    }
-    files.finish()?;
-    Ok(files.paths)
-}
-
-/// Sorted files that are being written.
-struct Files<'a> {
-    options: &'a Options,
-    directory: &'a Path,
-    /// A file that has reached this size is the last but one.
-    size: u64,
-    paths: Vec<PathBuf>,
-    open: Option<SstFileWriter<'a>>,
-}
-
-impl Files<'_> {
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        let error = |error| storage(self.directory, "write restored state", &error);
-        let mut writer = match self.open.take() {
-            Some(writer) => writer,
-            None => {
-                let path = self.directory.join(format!("{}.sst", self.paths.len()));
-                let writer = SstFileWriter::create(self.options);
-                writer.open(&path).map_err(error)?;
-                self.paths.push(path);
-                writer
+                (state, value)
+            }
+            Record::Timer { timer, time, namespace, set, .. } => {
+                let timer_key = Timer { time, hash, key: Key::from(key_cell), namespace };
+                self.timers.change(group.0, timer.0 as usize, timer_key, set, true);
+                return Ok(());
             }
         };
-        writer.put(key, value).map_err(error)?;
-        let full = writer.file_size() >= self.size;
-        self.open = Some(writer);
-        if full { self.finish() } else { Ok(()) }
+        keys::push_head(&mut key, group.0, self.tags.states[state.0 as usize]);
+        keys::push_key(&mut key, key_cell);
+        let declared = &self.schema.states()[state.0 as usize];
+        if let (Record::Entry { entry, .. }, Some(layout)) = (record, declared.entry_key()) {
+            keys::push_entry(&mut key, layout, *entry);
+        }
+        match value {
+            Some(value) => {
+                keys::push_value(&mut stored, declared.ttl.is_some(), value);
+                batch.put(&key, &stored);
+            }
+            None => batch.delete(&key),
+        }
+        Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), Error> {
-        let Some(mut writer) = self.open.take() else { return Ok(()) };
-        writer.finish().map_err(|error| storage(self.directory, "write restored state", &error))
+    /// Removes everything of a group.
+    fn clear_group(&mut self, group: KeyGroup) -> Result<(), Error> {
+        let prefix = group.0.to_be_bytes().to_vec();
+        let mut batch = WriteBatch::default();
+        batch.delete_range(prefix.clone(), keys::successor(prefix));
+        self.database.write(batch)?;
+        self.timers.clear_group(group.0);
+        Ok(())
     }
-}
 
-/// Gives files that were written so to a database, which takes them over.
-pub(super) fn ingest(database: &Database, files: Vec<PathBuf>) -> Result<(), Error> {
-    if files.is_empty() {
-        return Ok(());
+    /// Makes the tables of a snapshot its own.
+    fn adopt(&mut self, tables: OpenTables) -> Result<(), Error> {
+        let from = tables.database.path().to_owned();
+        let mut catalog = tables.catalog.clone();
+        drop(tables);
+        let path = files::vacant(&self.directory, "db-");
+        files::adopt(&from, &path)?;
+        let numbers = files::tables(&path)?;
+        catalog.declare(&self.schema);
+        let tagged = catalog.tagged();
+        let new = Database::open(&path, &self.resources, tagged, &self.clock)?;
+        let old = std::mem::replace(&mut self.database, new);
+        let old_path = old.path().to_owned();
+        drop(old);
+        // What cannot be removed is removed with the task's directory.
+        let _ = fs::remove_dir_all(old_path);
+        self.catalog = catalog;
+        self.start(&numbers)?;
+        let words = self.schema.key().is_words();
+        for group in self.range.iter() {
+            for (family, &tag) in self.tags.timers.iter().enumerate() {
+                let timers = &mut self.timers;
+                tables::visit_tag(&self.database, group, tag, |key, _| {
+                    let read = keys::read_timer(key, words);
+                    let (time, key, namespace) =
+                        read.ok_or_else(|| self.database.damaged("a timer"))?;
+                    let timer = Timer { time, hash: key.hash(), key: Key::from(key), namespace };
+                    timers.change(group.0, family, timer, true, false);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
     }
-    let mut options = IngestExternalFileOptions::default();
-    options.set_move_files(true);
-    let ingested = database.db().ingest_external_file_opts(&options, files);
-    ingested.map_err(|error| database.error("take restored state in", &error))
+
+    /// Takes the groups of its range out of the tables of a snapshot.
+    fn ingest(&mut self, tables: &OpenTables) -> Result<(), Error> {
+        let scratch = files::vacant(&self.directory, "restore-");
+        let words = self.schema.key().is_words();
+        let timers = &mut self.timers;
+        let mut timer = |group: KeyGroup, family: TimerId, key: &[u8]| {
+            let (time, key, namespace) =
+                keys::read_timer(key, words).ok_or_else(|| tables.database.damaged("a timer"))?;
+            let timer = Timer { time, hash: key.hash(), key: Key::from(key), namespace };
+            timers.change(group.0, family.0 as usize, timer, true, false);
+            Ok(())
+        };
+        let size = self.resources.options().target_file_size_base;
+        let target = (self.database.options(), scratch.as_path(), size);
+        let copied =
+            tables::copy_tables(tables, &self.schema, self.range, &self.tags, target, &mut timer);
+        let ingested = copied.and_then(|files| self.database.ingest(files));
+        // What cannot be removed is removed with the task's directory.
+        let _ = fs::remove_dir_all(scratch);
+        self.catalog.next_element = self.catalog.next_element.max(tables.catalog.next_element);
+        ingested
+    }
 }

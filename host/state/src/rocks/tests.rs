@@ -29,6 +29,21 @@ fn the_backend_keeps_the_contract_when_nearly_nothing_fits_into_the_cache() {
     conformance::run(|setup| bed.boxed(setup));
 }
 
+#[test]
+fn the_library_is_built_from_the_crate_that_is_linked() {
+    let script = include_str!("../../../../scripts/rocksdb");
+    let version = |name: &str| {
+        let from = script.find(name).unwrap() + name.len();
+        script[from..].split_whitespace().next().unwrap()
+    };
+    let locked = format!("{}+{}", version("\ncrate="), version(" rocksdb="));
+    let lock = include_str!("../../../../Cargo.lock");
+    let entry = format!("name = \"librocksdb-sys\"\nversion = \"{locked}\"");
+    assert!(lock.contains(&entry), "scripts/rocksdb builds {locked}");
+    let place = format!("rocksdb-{}", version(" rocksdb="));
+    assert!(include_str!("../../../../Makefile").contains(&place), "the Makefile links {place}");
+}
+
 const KEYS: [KeyLayout; 3] = [KeyLayout::U64, KeyLayout::S64, KeyLayout::Bytes];
 
 fn cases(count: u32) -> ProptestConfig {

@@ -49,14 +49,15 @@ impl Timers {
         self.heads.update(family, index, old, timers.first_time(family));
     }
 
-    /// Takes every timer of a group back.
+    /// Forgets every timer of a group. RocksDB has forgotten them already.
     pub(super) fn clear_group(&mut self, group: u16) {
         let index = (u32::from(group) - self.first_group) as usize;
         let all: Vec<_> =
             self.groups[index].iter().map(|(family, timer)| (family, timer.clone())).collect();
         for (family, timer) in all {
-            self.change(group, family.0 as usize, timer, false, true);
+            self.change(group, family.0 as usize, timer, false, false);
         }
+        self.groups[index].changed.clear();
     }
 
     /// The families of a clock that have timers, each with its earliest time.

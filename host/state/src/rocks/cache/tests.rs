@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::declaration::StateKind;
+use crate::declaration::{KeyLayout, StateDeclaration, StateKind, ValueLayout};
 use crate::key::hash_column;
 
 fn layout(key: KeyLayout) -> Layout {

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::super::*;
 use crate::conformance::Setup;
-use crate::declaration::{Merge, TimerId, Ttl, ValueLayout};
+use crate::declaration::{Merge, StateKind, TimerId, Ttl, ValueLayout};
 use crate::key::hash_column;
 use crate::writes::TimerChange;
 

@@ -2,7 +2,7 @@
 
 use super::bed::*;
 use super::*;
-use crate::declaration::{Ttl, TtlUpdate, TtlVisibility, ValueLayout};
+use crate::declaration::{StateKind, Ttl, TtlUpdate, TtlVisibility, ValueLayout};
 
 fn life(domain: TimeDomain, visibility: TtlVisibility) -> Ttl {
     Ttl { milliseconds: 10, domain, update: TtlUpdate::OnReadAndWrite, visibility }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::bed::*;
 use super::*;
-use crate::declaration::ValueLayout;
+use crate::declaration::{StateKind, ValueLayout};
 
 fn values() -> Setup {
     for_states(vec![

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bed::*;
 use super::*;
-use crate::declaration::{Ttl, TtlUpdate, TtlVisibility, ValueLayout};
+use crate::declaration::{StateKind, Ttl, TtlUpdate, TtlVisibility, ValueLayout};
 use crate::snapshot::TableFile;
 
 fn value(name: &str) -> StateDeclaration {
