@@ -64,6 +64,7 @@ soak: ## long simulation; SEED=… RUNS=… choose which
 
 bench: build ## the figures of docs/benchmarks.md
 	cargo bench --locked -p statehouse-state --bench heap
+	cargo bench --locked -p statehouse-state --bench rocks
 	cargo bench --locked -p statehouse-connectors --bench generator
 	$(STATEHOUSE) bench boundary
 	$(STATEHOUSE) bench sum --records 30000000 --keys 100000

@@ -26,8 +26,8 @@ use crate::{merge, ttl};
 /// The one column family.
 const FAMILY: &str = "default";
 
-/// Tables that may wait for their first compaction before writes wait for it.
-const LEVEL_0_FILES_MAX: u64 = 36;
+/// Tables that may wait for their first compaction before writes wait for it: reads look into each of them.
+const LEVEL_0_FILES_MAX: u64 = 20;
 
 /// How much is written before RocksDB is asked again how it gets on.
 const WRITTEN_BYTES_MAX: usize = 1 << 20;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, DBCompactionStyle, DBCompressionType, Options, WriteBufferManager,
+    BlockBasedOptions, Cache, DBCompactionStyle, DBCompressionType, DataBlockIndexType, Options,
+    WriteBufferManager,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -125,7 +126,8 @@ impl fmt::Debug for RocksResources {
 impl RocksResources {
     /// The resources that these settings ask for.
     pub fn new(options: RocksOptions) -> Self {
-        let block_cache = Cache::new_lru_cache(bytes(options.block_cache_size));
+        // The cache without locks; 0 has it find out itself how large blocks are.
+        let block_cache = Cache::new_hyper_clock_cache(bytes(options.block_cache_size), 0);
         // Without stalling: a task over the budget flushes, and the block cache is not part of it.
         let size = bytes(options.write_buffer_manager_size);
         let write_buffers = WriteBufferManager::new_write_buffer_manager(size, false);
@@ -196,6 +198,8 @@ impl RocksResources {
         to.set_cache_index_and_filter_blocks(from.cache_index_and_filter_blocks);
         to.set_pin_l0_filter_and_index_blocks_in_cache(from.cache_index_and_filter_blocks);
         to.set_format_version(6);
+        // Look-ups of points are what most reads are.
+        to.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
         to
     }
 }
