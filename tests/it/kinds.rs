@@ -170,8 +170,7 @@ path = "sizes"
             .into();
         place.write("rows.jsonl", rows.join("\n").as_bytes());
         place.run(&["run", "job.toml", "--set", &format!("state.backend={backend}")]).succeeded();
-        let sizes: Vec<u64> =
-            place.rows("sizes").iter().map(|row| row.as_u64().unwrap()).collect();
+        let sizes: Vec<u64> = place.rows("sizes").iter().map(|row| row.as_u64().unwrap()).collect();
         assert_eq!(sizes, [10, 11, 16], "{backend}");
         let dead = place.rows("dead");
         let reason = |value: i64| {
@@ -260,7 +259,9 @@ with-key = true
         let before = remembered(&place).len();
         let mut child = place.start(&["run", "job.toml", "--set", &set]);
         for _ in 0..400 {
-            if remembered(&place).len() > before + 300 || !wait(&mut child, Duration::from_millis(50)) {
+            if remembered(&place).len() > before + 300
+                || !wait(&mut child, Duration::from_millis(50))
+            {
                 break;
             }
         }

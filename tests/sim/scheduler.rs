@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use statehouse_checkpoint::testing::FaultStore;
 use statehouse_engine::{
-    Assembled, BackendRequest, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, ManualClock, Node, NodeKind,
-    RestorePoint, Step, Turn, assemble,
+    Assembled, BackendRequest, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, ManualClock,
+    Node, NodeKind, RestorePoint, Step, Turn, assemble,
 };
 use statehouse_operator::ErrorPolicy;
 use statehouse_state::{HeapBackend, KeyGroups};

@@ -47,7 +47,11 @@ impl NexmarkFactory {
     ) -> Result<Self, ConnectorError> {
         settings.check()?;
         let value = ValueType::new(ValueLayout::Bytes, Codec::Msgpack);
-        Ok(Self { settings, clock, port: Port { name: PORT.into(), key: None, value, broadcast: false } })
+        Ok(Self {
+            settings,
+            clock,
+            port: Port { name: PORT.into(), key: None, value, broadcast: false },
+        })
     }
 }
 

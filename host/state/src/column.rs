@@ -79,6 +79,13 @@ impl BytesColumn {
         self.offsets.push(end);
     }
 
+    /// Appends a row if the arena has room for it, else an empty one. Whether it had.
+    pub fn push_if_it_fits(&mut self, bytes: &[u8]) -> bool {
+        let fits = bytes.len() <= ARENA_BYTES_MAX - self.arena.len();
+        self.push(if fits { bytes } else { &[] });
+        fits
+    }
+
     /// Appends the rows `from..to` of another column.
     pub fn extend_from_range(&mut self, other: &Self, from: usize, to: usize) {
         let (start, end) = (other.offsets[from], other.offsets[to]);

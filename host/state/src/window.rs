@@ -1,6 +1,7 @@
 //! A window: the values of one state for the keys of one invocation.
 
 use crate::column::Column;
+use crate::segment::Cell;
 
 /// One bit a slot: whether it has a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,17 +59,34 @@ pub struct Window {
     pub present: Presence,
     /// A row a slot.
     pub values: Column,
+    /// Whether the values are more than a column can hold: some rows are empty that should not be. The window is then
+    /// of no use, and fewer slots are to be asked for.
+    pub too_large: bool,
 }
 
 impl Window {
     /// An empty window for a state of words, or of bytes.
     pub fn new(words: bool) -> Self {
-        Self { present: Presence::default(), values: Column::empty(words) }
+        Self { present: Presence::default(), values: Column::empty(words), too_large: false }
+    }
+
+    /// Appends a row: zero or empty if there is no value. Panics if the value is of the other kind.
+    pub fn push(&mut self, value: Option<Cell<'_>>) {
+        match (&mut self.values, value) {
+            (Column::Words(words), Some(Cell::Word(word))) => words.push(word),
+            (Column::Words(words), None) => words.push(0),
+            (Column::Bytes(rows), Some(Cell::Bytes(bytes))) => {
+                self.too_large |= !rows.push_if_it_fits(bytes);
+            }
+            (Column::Bytes(rows), None) => rows.push(&[]),
+            _ => panic!("a window has one kind of values"),
+        }
     }
 
     /// Empties the window and marks that many slots absent; rows are appended by who fills it.
     pub fn reset(&mut self, slots: usize) {
         self.present.reset(slots);
         self.values.clear();
+        self.too_large = false;
     }
 }

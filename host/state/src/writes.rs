@@ -320,7 +320,8 @@ impl StateWrites {
         }
         let mut merged = crate::BytesColumn::with_capacity(loaded.len(), loaded.arena().len());
         for (slot, value) in newest.iter().enumerate() {
-            merged.push(value.as_deref().unwrap_or_else(|| loaded.get(slot)));
+            let value = value.as_deref().unwrap_or_else(|| loaded.get(slot));
+            window.too_large |= !merged.push_if_it_fits(value);
         }
         *loaded = merged;
     }

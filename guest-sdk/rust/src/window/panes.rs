@@ -97,7 +97,7 @@ impl<A: Aggregate> Panes<A> {
         let clock = WindowClock::new(&setup.call, windows);
         // The timer's handler needs the panes, and these need the timer.
         let panes = Rc::new_cyclic(|this: &Weak<Self>| {
-            let this = this.clone();
+            let this = Weak::<Self>::clone(this);
             let timer = setup.window_timer(name, windows, move |operator, fired: Fired<K>| {
                 let panes = this.upgrade().expect("the operator's fields outlive its handlers");
                 panes.fire(operator, fired, &handler)

@@ -5,7 +5,7 @@
 //! *Timers.* Every session has a timer at some time up to its end. One that fires too early, because the session has
 //! grown meanwhile, is set again for the end; so a record that lengthens a session sets no timer.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +58,8 @@ impl<A: Aggregate> Sessions<A> {
         let sessions = setup.map(&format!("{name}.sessions"));
         let clock = WindowClock::new(&setup.call, windows);
         let lateness = windows.lateness;
-        Rc::new_cyclic(|this: &std::rc::Weak<Self>| {
-            let this = this.clone();
+        Rc::new_cyclic(|this: &Weak<Self>| {
+            let this = Weak::<Self>::clone(this);
             let timer = setup.window_timer(name, windows, move |operator, fired: Fired<K>| {
                 let sessions = this.upgrade().expect("the operator's fields outlive its handlers");
                 sessions.fire(operator, fired, &handler)

@@ -204,8 +204,11 @@ fn windows_of_fixed_length_hold_what_came_in_time() {
     }
 }
 
-/// Sessions as they are when records are taken one by one: key to (start, end, sum, told).
-fn sessions_by_hand(came: &[Came], lateness: i64) -> (BTreeMap<(u64, i64, i64), i64>, Vec<i64>) {
+/// Sums of sessions by key, start and end.
+type Sums = BTreeMap<(u64, i64, i64), i64>;
+
+/// Sessions as they are when records are taken one by one, and the times of those that come too late.
+fn sessions_by_hand(came: &[Came], lateness: i64) -> (Sums, Vec<i64>) {
     const GAP: i64 = 5000;
     let mut open: Vec<(u64, i64, i64, i64)> = Vec::new();
     let mut done = BTreeMap::new();

@@ -21,7 +21,13 @@ impl Call {
             _ => window.reset(0),
         }
         self.writes.overlay(state, window);
-        Ok(())
+        if window.too_large { Err(self.too_large(state)) } else { Ok(()) }
+    }
+
+    /// A window that one call cannot hold. The batch is then tried again in halves.
+    pub(super) fn too_large(&self, state: StateId) -> Failure {
+        let name = &self.states[state.0 as usize].name;
+        trapped(format!("what was asked for of state `{name}` is more than 4 GiB together"))
     }
 
     /// Writes numbers: `words[i]` for `slots[i]`.

@@ -51,7 +51,7 @@ impl Call {
         if !self.writes.state(state).slots.is_empty() {
             self.overlay_entries(state, slots, keys, window);
         }
-        Ok(())
+        if window.too_large { Err(self.too_large(state)) } else { Ok(()) }
     }
 
     /// Lays what this invocation wrote over entries of the backend.

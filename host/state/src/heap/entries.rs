@@ -89,7 +89,7 @@ impl HeapBackend {
                 if found.is_some() {
                     window.present.set(row, true);
                 }
-                push(&mut window.values, found.map(|found| found.value));
+                window.push(found.map(|found| found.value));
             }
         }
         self.expired = expired;

@@ -190,7 +190,10 @@ impl Invocation {
         for (word, places) in self.places.chunks(64).enumerate() {
             let bits = match &mut window.values {
                 Column::Words(values) => load_words(places, groups, layout, state, values),
-                Column::Bytes(values) => load_bytes(places, groups, layout, state, values),
+                Column::Bytes(values) => {
+                    let too_large = &mut window.too_large;
+                    load_bytes(places, groups, layout, state, values, too_large)
+                }
             };
             window.present.set_word(word, bits);
         }
@@ -434,6 +437,7 @@ fn load_bytes(
     layout: &Layout,
     state: usize,
     values: &mut BytesColumn,
+    too_large: &mut bool,
 ) -> u64 {
     let mut bits = 0;
     for (bit, place) in places.iter().enumerate() {
@@ -442,7 +446,7 @@ fn load_bytes(
             value = groups[place.group as usize].table.bytes(layout, place.row, state);
         }
         bits |= u64::from(value.is_some()) << bit;
-        values.push(value.unwrap_or_default());
+        *too_large |= !values.push_if_it_fits(value.unwrap_or_default());
     }
     bits
 }

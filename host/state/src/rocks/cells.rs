@@ -124,7 +124,8 @@ impl Cells {
                         values.push(if visible { table.word(cell, row) } else { 0 });
                     }
                     Column::Bytes(values) => {
-                        values.push(if visible { table.bytes(cell, row) } else { &[] });
+                        let value = if visible { table.bytes(cell, row) } else { &[] };
+                        window.too_large |= !values.push_if_it_fits(value);
                     }
                 }
             }

@@ -130,7 +130,7 @@ impl Collection {
             let value = value.as_deref().map(|value| self.read(database, value)).transpose()?;
             let value = value.filter(|value| self.is_visible(value.stamp, of.now));
             window.present.set(row, value.is_some());
-            push(&mut window.values, value.map(|value| value.value));
+            window.push(value.map(|value| value.value));
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ pub(super) fn empty_window(words: bool, slots: usize) -> Window {
     } else {
         Column::Bytes(BytesColumn::with_capacity(slots, 0))
     };
-    Window { present: Presence::default(), values }
+    Window { present: Presence::default(), values, too_large: false }
 }
 
 type Stored = (u32, WasmList<u32>, ColumnThere);
