@@ -355,7 +355,9 @@ impl Backend for HeapBackend {
         self.invocation.end();
         let (schema, key_groups, range) = (self.schema.clone(), self.key_groups, self.range);
         let mut restore = |group, record: &Record<'_>| self.restore_record(group, record);
-        crate::rocks::read_tables(directory, &schema, key_groups, range, &mut restore)
+        crate::rocks::read_tables(directory, &schema, key_groups, range, &mut restore)?;
+        self.groups.iter_mut().for_each(Group::follow_tables);
+        Ok(())
     }
 
     fn entries(&self) -> u64 {

@@ -27,13 +27,10 @@ pub(crate) fn run(entries: usize) {
     println!(
         "\n{entries} values or entries, {OF_KEY} entries a key; ns a record, batches of {BATCH}"
     );
-    println!("{:>24} {:>8} {:>8} {:>12} {:>12}", "", "write", "read", "bytes each", "resident");
+    println!("{:>24} {:>8} {:>8} {:>12}", "", "write", "read", "bytes each");
     for (name, state) in states() {
         let row = Measured::of(&state, entries as u64);
-        println!(
-            "{name:>24} {:>8.1} {:>8.1} {:>12.1} {:>12.1}",
-            row.write, row.read, row.allocated, row.resident
-        );
+        println!("{name:>24} {:>8.1} {:>8.1} {:>12.1}", row.write, row.read, row.allocated);
     }
 }
 
@@ -76,16 +73,13 @@ struct Measured {
     write: f64,
     /// Nanoseconds a value or point read, or a list of a few elements scanned, its invocation included.
     read: f64,
-    /// Bytes a value or entry, as the backend counts them.
+    /// Bytes a value or entry, as the backend counts them: its key's share included, the allocator's own not.
     allocated: f64,
-    /// Bytes a value or entry, by which the process grew.
-    resident: f64,
 }
 
 impl Measured {
     fn of(state: &StateDeclaration, entries: u64) -> Self {
         let keys = if state.kind.is_collection() { entries / OF_KEY } else { entries };
-        let before = resident_bytes();
         let mut task = Task::new(state);
         for round in 0..entries / keys {
             for first in (0..keys).step_by(BATCH) {
@@ -94,7 +88,6 @@ impl Measured {
             }
         }
         let allocated = task.backend.allocated_bytes() as f64 / entries as f64;
-        let resident = resident_bytes().saturating_sub(before) as f64 / entries as f64;
         let mut random = SmallRng::seed_from_u64(7);
         let batches: Vec<Vec<u64>> = (0..BATCHES)
             .map(|_| {
@@ -114,7 +107,7 @@ impl Measured {
         let start = processor_time();
         batches.iter().for_each(|batch| task.write(black_box(batch), |key| key % OF_KEY));
         let write = (processor_time() - start).as_nanos() as f64 / records as f64;
-        Self { write, read, allocated, resident }
+        Self { write, read, allocated }
     }
 }
 
@@ -189,11 +182,4 @@ impl Task {
             _ => self.backend.load(STATE, &mut self.window).expect("the window is one of words"),
         }
     }
-}
-
-/// How much memory the process has, where the kernel says so.
-fn resident_bytes() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm");
-    let pages = pages.ok().and_then(|line| line.split(' ').nth(1)?.parse().ok());
-    pages.map_or(0, |pages: usize| pages * 4096)
 }

@@ -22,6 +22,7 @@ pub(super) fn run(make: Make<'_>) {
     states_and_timers_are_found_by_name(make);
     what_cannot_be_restored_is_refused(make);
     a_restored_backend_snapshots_what_it_holds(make);
+    what_is_removed_after_a_restore_stays_away(make);
 }
 
 /// All records of a snapshot, whatever their group.
@@ -334,4 +335,25 @@ fn increments_go_on_after_a_restore(make: Make<'_>) {
     restored.backend.abandon_snapshot();
     let full = restored.snapshot(5, false);
     assert!(full.segments.iter().all(|segment| segment.full), "a broken chain begins anew");
+}
+
+/// Also when it was all that a group had, and when the one backend follows the other.
+fn what_is_removed_after_a_restore_stays_away(make: Make<'_>) {
+    let makes = [make, Make::new(&heap)];
+    for (written_on, followed_on) in makes.iter().flat_map(|make| makes.map(|other| (*make, other)))
+    {
+        let mut driver = Driver::new(written_on, &setup(KeyLayout::U64));
+        driver.put(SUM, &1.into(), 5);
+        driver.put(SUM, &2.into(), 6);
+        let mut chain = Chain::default();
+        chain.add(&driver.snapshot(1, false));
+        let mut following = chain.restore(followed_on, &driver.setup, 1).remove(0);
+        following.remove(SUM, &1.into());
+        chain.add(&following.snapshot(2, false));
+        for restore_on in makes {
+            let mut restored = chain.restore(restore_on, &driver.setup, 1).remove(0);
+            assert_eq!(restored.get(SUM, &1.into()), None);
+            assert_eq!(restored.get(SUM, &2.into()), Some(6.into()));
+        }
+    }
 }

@@ -56,6 +56,11 @@ impl Group {
         }
     }
 
+    /// Takes note that tables hold something of the group, so that it has a segment even once it is empty.
+    pub(super) fn follow_tables(&mut self) {
+        self.stored = true;
+    }
+
     /// Whether a running snapshot is not through with it.
     pub(super) fn is_in_snapshot(&self) -> bool {
         self.part.is_some()
