@@ -38,7 +38,7 @@ use rocksdb::WriteBatch;
 
 use cache::Layout;
 use catalog::{Catalog, Tags};
-use cells::Cells;
+use cells::{Cells, FlushTo};
 use collections::{Collection, Invocation};
 use database::{Clock, Database, file_error};
 use timers::Timers;
@@ -175,7 +175,7 @@ impl RocksBackend {
 
     /// Hands all that RocksDB has not got yet to it.
     fn flush(&mut self) -> Result<(), Error> {
-        self.cells.flush(&self.database)?;
+        self.cells.flush(&self.database, FlushTo::Files)?;
         let live = self.database.db().live_files();
         let live = live.map_err(|error| self.database.error("list the tables", &error))?;
         let live: HashSet<u64> = live.iter().filter_map(|file| files::number(&file.name)).collect();

@@ -20,7 +20,14 @@ use crate::ttl::{self, NO_STAMP};
 use crate::window::Window;
 use crate::writes::{StateWrites, WriteOp, WriteSet};
 
-/// This many keys go to RocksDB as a table: it need not sort them again, nor copy them from memory to a file.
+/// Where a flush is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FlushTo {
+    Memory,
+    Files,
+}
+
+/// This many keys go to files as a table: it need not sort them again, nor copy them from memory to a file.
 const TABLE_KEYS_MIN: usize = if cfg!(test) { 24 } else { 4096 };
 
 /// The cells of the keys used last, and where those of this invocation are.
@@ -69,14 +76,14 @@ impl Cells {
         }
         let wanted = hashes.len() * self.table.row_bytes();
         if self.table.dirty_bytes() >= self.capacity_bytes / 2 {
-            self.flush(database)?;
+            self.flush(database, FlushTo::Memory)?;
         }
         if self.table.used_bytes() + wanted > self.capacity_bytes {
             // Somewhat more than is needed, so that not every invocation comes here.
             let target = (self.capacity_bytes - self.capacity_bytes / 16).saturating_sub(wanted);
             self.table.evict(&self.layout, target);
             if self.table.used_bytes() + wanted > self.capacity_bytes && self.dirty() > 0 {
-                self.flush(database)?;
+                self.flush(database, FlushTo::Memory)?;
                 self.table.evict(&self.layout, target);
             }
         }
@@ -294,12 +301,13 @@ impl Cells {
         }
     }
 
-    /// Hands everything that is dirty to RocksDB: little of it as a batch, much as a table of its own.
-    pub(super) fn flush(&mut self, database: &Database) -> Result<(), Error> {
+    /// Hands everything that is dirty to RocksDB: as a batch, which RocksDB gathers with others in memory, or, if much
+    /// of it is to be in files at once, as a table.
+    pub(super) fn flush(&mut self, database: &Database, to: FlushTo) -> Result<(), Error> {
         if self.dirty() == 0 {
             return Ok(());
         }
-        if self.dirty() < TABLE_KEYS_MIN {
+        if to == FlushTo::Memory || self.dirty() < TABLE_KEYS_MIN {
             let mut batch = WriteBatch::default();
             self.visit_dirty(|key, change| {
                 match change {
