@@ -71,6 +71,11 @@ bench: build ## the figures of docs/benchmarks.md
 	$(STATEHOUSE) bench sum --records 30000000 --keys 100000 --checkpoint-interval off
 	$(STATEHOUSE) bench sum --records 30000000 --keys 100000 --parallelism 2
 	$(STATEHOUSE) bench sum --records 30000000 --keys 5000000
+	$(STATEHOUSE) bench sum --records 30000000 --keys 100000 --backend rocksdb
+	$(STATEHOUSE) bench sum --records 10000000 --keys 5000000 --backend rocksdb --value-bytes 200
+	$(STATEHOUSE) bench state
+	$(STATEHOUSE) bench windows
+	$(STATEHOUSE) bench windows --keys 100000 --density 5
 
 fmt: ## formats everything
 	cargo fmt --all
