@@ -8,12 +8,11 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use rocksdb::{
     ColumnFamily, CompactionDecision, DB, DBPinnableSlice, InfoLogger, IngestExternalFileOptions,
-    LogLevel, MergeOperands, Options, ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
+    LogLevel, MergeOperands, Options, ReadOptions, SstFileWriter, WaitForCompactOptions,
+    WriteBatch, WriteOptions,
 };
 
 use super::keys;
@@ -27,13 +26,14 @@ use crate::{merge, ttl};
 const FAMILY: &str = "default";
 
 /// Tables that may wait for their first compaction before writes wait for it: reads look into each of them.
+/// At least four times what a compaction starts at.
 const LEVEL_0_FILES_MAX: u64 = 20;
 
 /// How much is written before RocksDB is asked again how it gets on.
 const WRITTEN_BYTES_MAX: usize = 1 << 20;
 
 /// How long writes wait before RocksDB is asked again.
-const WAIT: Duration = Duration::from_millis(1);
+const WAIT_MICROSECONDS: u64 = 10_000;
 
 /// What RocksDB must know of the states, by tag.
 #[derive(Debug, Clone, Default)]
@@ -116,6 +116,7 @@ pub(super) struct Database {
     tagged: Arc<OnceLock<Tagged>>,
     /// The last error that RocksDB logged.
     logged: Arc<Mutex<String>>,
+    level_0_files_max: u64,
     /// What was written since RocksDB was asked how it gets on.
     written_bytes: Cell<usize>,
 }
@@ -148,7 +149,9 @@ impl Database {
         let families = [(FAMILY, options.clone())];
         let opened = DB::open_cf_with_opts(&options, path, families);
         let db = opened.map_err(|error| storage(path, "open the database", &error))?;
-        Ok(Self::new(db, path, options, shared, logged))
+        let trigger = resources.options().level0_file_num_compaction_trigger;
+        let level_0_files_max = LEVEL_0_FILES_MAX.max(u64::try_from(trigger).unwrap_or(0) * 4);
+        Ok(Self { level_0_files_max, ..Self::new(db, path, options, shared, logged) })
     }
 
     /// Opens the tables of a snapshot. Writes nothing there. Before merges can be read,
@@ -180,7 +183,8 @@ impl Database {
         write_options.disable_wal(true);
         write_options.set_memtable_insert_hint_per_batch(true);
         let (path, written_bytes) = (path.to_owned(), Cell::new(0));
-        Self { db, options, path, write_options, tagged, logged, written_bytes }
+        let level_0_files_max = LEVEL_0_FILES_MAX;
+        Self { db, options, path, write_options, tagged, logged, level_0_files_max, written_bytes }
     }
 
     /// Removes a database that nobody has open, and nothing else.
@@ -250,11 +254,14 @@ impl Database {
             }
             let files = self.db.property_value("rocksdb.num-files-at-level0").ok().flatten();
             let files = files.and_then(|files| files.parse::<u64>().ok()).unwrap_or(0);
-            if files < LEVEL_0_FILES_MAX {
+            if files < self.level_0_files_max {
                 self.written_bytes.set(0);
                 return Ok(());
             }
-            thread::sleep(WAIT);
+            let mut some = WaitForCompactOptions::default();
+            some.set_timeout(WAIT_MICROSECONDS);
+            // That its time is up, or that a compaction failed, is found out above.
+            let _ = self.db.wait_for_compact(&some);
         }
     }
 

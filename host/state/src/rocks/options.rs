@@ -246,8 +246,9 @@ mod tests {
 
     #[test]
     fn settings_have_the_names_that_users_know() {
-        let text = "block-cache-size = \"1GiB\"\nwrite-behind-cache = 4096\ncompression = \"none\"";
-        let options: RocksOptions = toml::from_str(text).unwrap();
+        let text =
+            r#"{"block-cache-size": "1GiB", "write-behind-cache": 4096, "compression": "none"}"#;
+        let options: RocksOptions = serde_json::from_str(text).unwrap();
         assert_eq!(options.block_cache_size, 1 << 30);
         assert_eq!(options.write_behind_cache, 4096);
         assert_eq!(options.compression, Compression::None);
@@ -256,9 +257,10 @@ mod tests {
 
     #[test]
     fn a_setting_that_does_not_exist_or_is_no_size_is_refused_by_name() {
-        let error = toml::from_str::<RocksOptions>("block-cache = 1").unwrap_err();
+        let error = serde_json::from_str::<RocksOptions>(r#"{"block-cache": 1}"#).unwrap_err();
         assert!(error.to_string().contains("block-cache"), "{error}");
-        let error = toml::from_str::<RocksOptions>("block-size = \"4 apples\"").unwrap_err();
+        let error =
+            serde_json::from_str::<RocksOptions>(r#"{"block-size": "4 apples"}"#).unwrap_err();
         assert!(error.to_string().contains("4 apples"), "{error}");
     }
 

@@ -15,7 +15,6 @@ fn values() -> Setup {
 
 fn storage_error(error: &Error, part: &str) {
     assert!(matches!(error, Error::Storage { .. }), "{error}");
-    println!("{error}");
     assert!(error.to_string().contains(part), "{error}");
 }
 
