@@ -78,7 +78,7 @@ fn run_with_kills(
 pub(crate) fn owners(place: &Workplace) -> usize {
     // A process that is killed while it writes leaves a file of another name, and perhaps with half of its bytes.
     let mut manifests = place.files("checkpoints/manifests");
-    manifests.retain(|name, _| name.ends_with(".json"));
+    manifests.retain(|path, _| path.extension().is_some_and(|extension| extension == "json"));
     let generation = |manifest: Vec<u8>| {
         let text = String::from_utf8(manifest).unwrap();
         let (_, json) = text.split_once('\n').expect("a head and a body");
