@@ -104,7 +104,9 @@ fn state_moves_between_backends_and_tasks_while_the_process_is_killed() {
         let (arguments, patience) = next();
         let mut child = place.start(&strs(&arguments));
         if !wait(&mut child, Duration::from_millis(patience + u64::from(kills) * 10)) {
-            assert!(child.wait().unwrap().success(), "a run that ends succeeds; seed {seed}");
+            let ended = child.wait().unwrap();
+            let again = || place.run(&strs(&arguments));
+            assert!(ended.success(), "after {kills} kills, seed {seed}: {:#?}", again());
             break;
         }
         child.kill().unwrap();

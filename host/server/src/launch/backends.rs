@@ -26,7 +26,9 @@ impl Backends {
         let directory = file.state_directory();
         let scratch = directory.join("restore");
         let (factory, folder) = match file.state.backend {
-            BackendKind::Heap => (heap_backends(), None),
+            // A run on another backend may have been killed and have left its files there.
+            BackendKind::Heap if !directory.exists() => (heap_backends(), None),
+            BackendKind::Heap => (heap_backends(), Some(StateFolder::claim(&directory)?)),
             BackendKind::Rocksdb => {
                 let folder = StateFolder::claim(&directory)?;
                 let resources = RocksResources::new(file.state.rocksdb.clone());
