@@ -12,4 +12,5 @@ mod flights;
 mod kill;
 mod kinds;
 mod misbehaving;
+mod nexmark;
 mod workplace;

@@ -50,6 +50,12 @@ pub(crate) fn flights() -> &'static [u8] {
     built(&ONCE, "examples/flights")
 }
 
+/// The component of `examples/nexmark`.
+pub(crate) fn nexmark() -> &'static [u8] {
+    static ONCE: OnceLock<Vec<u8>> = OnceLock::new();
+    built(&ONCE, "examples/nexmark")
+}
+
 /// The component of `examples/wordcount`.
 pub(crate) fn wordcount() -> &'static [u8] {
     static ONCE: OnceLock<Vec<u8>> = OnceLock::new();

@@ -177,7 +177,7 @@ fn q12_counts_the_bids_of_each_window_of_the_clock() {
     }
     harness.advance_processing_time(i64::MAX / 2);
     let found = rows::<q12::UserWindow, _>(&mut harness, "windows");
-    assert_eq!(sorted(found), sorted(oracle::q12(&arrivals, 3000)));
+    assert_eq!(sorted(found), sorted(oracle::windows::q12(&arrivals, 3000)));
 }
 
 #[test]
