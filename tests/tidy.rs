@@ -130,7 +130,8 @@ const EDGES: [(&str, &[&str]); 8] = [
 /// Which crate alone may name a heavy library.
 const OWNERS: [(&str, &[&str]); 9] = [
     ("wasmtime", &["wasm"]),
-    ("rocksdb", &["state"]),
+    // The server measures the backend beside plain calls of the library.
+    ("rocksdb", &["state", "server"]),
     ("object_store", &["checkpoint"]),
     ("clap", &["server"]),
     ("clap_complete", &["server"]),

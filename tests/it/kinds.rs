@@ -130,8 +130,12 @@ fn a_state_that_became_something_else_is_refused_by_name() {
     let place = Workplace::with_guests(&format!("{head}{sink}"));
     place.run(&["run", "job.toml"]).succeeded();
     let before = place.files("checkpoints");
-    let turned = ["run", "job.toml", "--set", "operator.sum.operator=turned"];
-    place.run(&turned).refused(&["`sum`", "was Value of S64", "is Map of S64"]);
+    let set = format!("operator.sum.operator={}", "turned");
+    place.run(&["run", "job.toml", "--set", &set]).refused(&[
+        "`sum`",
+        "was Value of S64",
+        "is Map of S64",
+    ]);
     let added = |files: &std::collections::BTreeMap<_, _>| files.len() - before.len();
     assert!(added(&place.files("checkpoints")) <= 1, "no more than a claim was written");
 }

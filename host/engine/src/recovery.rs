@@ -45,8 +45,8 @@ pub enum RecoveryError {
     )]
     NoFolder { epoch: u64, operator: String },
     #[error(
-        "files of operator `{operator}` in checkpoint {epoch} cannot be written to {folder}: {source}; make room there, \
-         or set `directory` of `[state]`"
+        "files of operator `{operator}` in checkpoint {epoch} cannot be written to {folder}: {source}; make room \
+         there, or set `directory` of `[state]`"
     )]
     Folder {
         epoch: u64,

@@ -38,8 +38,8 @@
 //!
 //! Times are milliseconds since 1970-01-01 UTC, as an `s64`. Records come in no particular order,
 //! and no two of a segment are about the same state and key (and entry), or the same timer, key,
-//! time and namespace. A full segment holds no removals: what it does not name is not there. States and timers are found
-//! by name at restore, so their numbers may differ from those of the operator that restores.
+//! time and namespace. A full segment holds no removals: what it does not name is not there. States
+//! and timers are found by name at restore, so their numbers may differ from those of the operator that restores.
 //! Integrity is not this format's business: whoever keeps segments checks their hash; still, no
 //! damaged byte makes the reader panic or allocate more than the segment is long.
 

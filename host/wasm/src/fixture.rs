@@ -27,7 +27,8 @@ const BATCH: &str = "(param $port i32) (param $times i32) (param $times_len i32)
     (param $values i32) (param $values_len i32) (param $arena i32) (param $arena_len i32)";
 
 const TIMERS: &str = "(param $timer i32) (param $times i32) (param $times_len i32)
-    (param $namespaces i32) (param $namespaces_len i32) (param $slots i32) (param $slots_len i32) (param $keys_kind i32) (param $keys i32)
+    (param $namespaces i32) (param $namespaces_len i32) (param $slots i32)
+    (param $slots_len i32) (param $keys_kind i32) (param $keys i32)
     (param $keys_len i32) (param $keys_arena i32) (param $keys_arena_len i32)";
 
 /// Takes memory as it comes; everything is given back at the end of a call.

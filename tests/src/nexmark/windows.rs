@@ -108,7 +108,10 @@ pub fn q12(events: &[(i64, Event)], window: i64) -> Vec<Value> {
         Event::Bid(bid) => Some((bid.bidder, now.div_euclid(window) * window)),
         _ => None,
     });
-    let row = |((bidder, start), bids): (_, Vec<_>)| json!({"bidder": bidder, "bids": bids.len(), "window_start": start, "window_end": start + window});
+    let row = |((bidder, start), bids): (_, Vec<_>)| {
+        let (bids, end) = (bids.len(), start + window);
+        json!({"bidder": bidder, "bids": bids, "window_start": start, "window_end": end})
+    };
     grouped(bids, |bid| *bid).into_iter().map(row).collect()
 }
 

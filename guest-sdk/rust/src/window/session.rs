@@ -1,6 +1,7 @@
 //! Session windows: a key's records with no gap between them.
 //!
-//! A session is kept by its start, with its end and accumulator. A record joins all sessions that it lies in or next to.
+//! A session is kept by its start, with its end and accumulator. A record joins all sessions that it
+//! lies in or next to.
 //!
 //! *Timers.* Every session has a timer at some time up to its end. One that fires too early, because the session has
 //! grown meanwhile, is set again for the end; so a record that lengthens a session sets no timer.

@@ -69,8 +69,8 @@ pub(super) struct SumArgs {
     /// Runs of each kind; medians count
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repetitions: u32,
-    /// Where checkpoints and files of state go: into a folder `statehouse-bench` in it, which is emptied before each run and removed
-    /// at the end; default: a folder among the system's temporary files
+    /// Where checkpoints and files of state go: into a folder `statehouse-bench` in it, which is emptied before each
+    /// run and removed at the end; default: a folder among the system's temporary files
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
     #[command(flatten)]

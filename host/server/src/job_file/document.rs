@@ -113,7 +113,8 @@ impl<'a> Document<'a> {
             };
             match Section::named(name) {
                 None => {
-                    let known = "`[job]`, `[checkpoint]`, `[state]`, `[dead-letters]`, `[[source]]`, `[[operator]]`, `[[sink]]`";
+                    let known = "`[job]`, `[checkpoint]`, `[state]`, `[dead-letters]`, `[[source]]`, \
+                                 `[[operator]]`, `[[sink]]`";
                     return Err(wrong(format!("unknown table; a job file has {known}")));
                 }
                 Some(section) if section.is_list() && !is_list_of_tables(value) => {
