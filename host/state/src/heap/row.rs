@@ -1,10 +1,11 @@
 //! How the rows of a table are laid out in buckets, and the mark of each value in them.
 //!
 //! A bucket is one or more cache lines for two to four rows: their keys, then their values state by
-//! state, then the stamps of states with a time-to-live, then the values' marks, two a word. Rows of
-//! one numeric state are three to a line, so that a look-up reads one line: the keys that it
-//! compares, the value and its mark. A numeric key or value is its word; of bytes, the word is a number in a slab, and for a key also a tag of its
-//! hash in the upper half, so that other keys are told apart without looking at their bytes.
+//! state, then the stamps of states with a time-to-live, then the values' marks, two a word. Rows
+//! of one numeric state are three to a line, so that a look-up reads one line: the keys that it
+//! compares, the value and its mark. A numeric key or value is its word; of bytes, the word is a
+//! number in a slab, and for a key also a tag of its hash in the upper half, so that other keys are
+//! told apart without looking at their bytes.
 //!
 //! A row is named by its bucket, times four, plus its place in it.
 
