@@ -1,7 +1,6 @@
 //! The running invocation, shared by the handles of one operator instance.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -30,23 +29,12 @@ pub(crate) struct Call {
     pub(crate) phase: Cell<Phase>,
     /// Whether the records are those of a broadcast input.
     pub(crate) broadcast: Cell<bool>,
-    rows: RefCell<Option<Rc<Rows>>>,
     faulted: Cell<bool>,
     fault: RefCell<Option<Error>>,
     pub(crate) rejected: RefCell<(Vec<u32>, Vec<String>)>,
     pub(crate) processing_time: Cell<Option<i64>>,
     pub(crate) watermark: Cell<Option<i64>>,
     pub(crate) random: Cell<Option<u64>>,
-}
-
-/// The rows of an invocation, for what wants to know in advance what its handlers will ask for.
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    pub(crate) times: Vec<i64>,
-    /// Empty if the rows have no keys.
-    pub(crate) slots: Vec<u32>,
-    /// Those of timers; empty for records.
-    pub(crate) namespaces: Vec<u64>,
 }
 
 /// Something that holds back what a handler did until the invocation ends.
@@ -71,7 +59,6 @@ impl Call {
             slots: Cell::new(0),
             phase: Cell::new(Phase::Idle),
             broadcast: Cell::new(false),
-            rows: RefCell::default(),
             faulted: Cell::new(false),
             fault: RefCell::new(None),
             rejected: RefCell::default(),
@@ -87,7 +74,6 @@ impl Call {
         self.slots.set(slots);
         self.slot.set(NO_SLOT);
         self.broadcast.set(false);
-        self.rows.take();
         self.processing_time.set(None);
         self.watermark.set(None);
         self.random.set(None);
@@ -95,18 +81,6 @@ impl Call {
         rows.clear();
         reasons.clear();
         self.take_fault();
-    }
-
-    /// Makes the rows of the invocation known, and hands them back.
-    pub(crate) fn show(&self, rows: Rows) -> Rc<Rows> {
-        let rows = Rc::new(rows);
-        self.rows.replace(Some(Rc::clone(&rows)));
-        rows
-    }
-
-    /// The rows of the running invocation.
-    pub(crate) fn rows(&self) -> Rc<Rows> {
-        self.rows.borrow().clone().unwrap_or_default()
     }
 
     /// Goes to a row.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use crate::bindings::{Batch, Description, Failure, KeyDescription, TimerBatch};
-use crate::call::{Call, NO_SLOT, Pending, Phase, Rows};
+use crate::call::{Call, NO_SLOT, Pending, Phase};
 use crate::codec::{Decode, Value, cast};
 use crate::column::ColumnReader;
 use crate::error::Error;
@@ -219,8 +219,6 @@ impl<K, V, F> Records<K, V, F> {
 impl<O, K: Decode, V: Decode, F: OnRecord<O, K, V>> OnBatch<O> for Records<K, V, F> {
     fn run(&self, operator: &mut O, call: &Call, batch: Batch) -> Result<(), Failure> {
         let Batch { times, slots, keys, values, .. } = batch;
-        let rows = call.show(Rows { times, slots, namespaces: Vec::new() });
-        let Rows { times, slots, .. } = &*rows;
         let keys = match keys {
             Some(keys) => ColumnReader::<K>::new(keys).map_err(whole)?,
             None => ColumnReader::<K>::empty(),
@@ -253,11 +251,10 @@ impl<K, F> Timers<K, F> {
 impl<O, K: Value, F: OnTimer<O, K>> OnDue<O> for Timers<K, F> {
     fn run(&self, operator: &mut O, call: &Call, timers: TimerBatch) -> Result<(), Failure> {
         let TimerBatch { times, slots, namespaces, keys, .. } = timers;
-        let rows = call.show(Rows { times, slots, namespaces });
         let keys = ColumnReader::<K>::new(keys).map_err(whole)?;
-        for (row, (&time, &slot)) in rows.times.iter().zip(&rows.slots).enumerate() {
+        for (row, (&time, &slot)) in times.iter().zip(&slots).enumerate() {
             call.enter(row as u32, slot, time);
-            let namespace = rows.namespaces.get(row).copied().unwrap_or(0);
+            let namespace = namespaces.get(row).copied().unwrap_or(0);
             let fired = key_of(&keys, slot).map(|key| Fired { key, time, namespace });
             finish_row(call, row, fired.and_then(|fired| (self.handler)(operator, fired)))?;
         }

@@ -227,20 +227,6 @@ impl<K: Value, V: Value> MapState<K, V> {
         });
     }
 
-    /// Fetches the entries `keys[i]` of the keys in `slots[i]` in one call, before anything asks for them one by one.
-    /// Other entries are then fetched one by one, too, and whole maps only for those who walk through them.
-    pub(crate) fn prefetch(&self, slots: &[u32], keys: &[K]) {
-        let keys: Result<Vec<_>> = keys.iter().map(EntryKey::of).collect();
-        let fetched = keys.and_then(|keys| {
-            let cache = &mut *self.maps.cache.borrow_mut();
-            let points = slots.iter().copied().zip(keys);
-            cache.prefetch(&self.call, &self.maps.of, points.collect())
-        });
-        if let Err(error) = fetched {
-            self.maps.of.fault(&self.call, error);
-        }
-    }
-
     fn look<R>(&self, key: &K, look: Look<R, V>) -> Option<R> {
         let found = self.at(key, |cache, slot, key| {
             let found = cache.with(&self.call, &self.maps.of, slot, key, look)?;

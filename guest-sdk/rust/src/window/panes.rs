@@ -3,21 +3,24 @@
 //! Time is cut into panes so that every window is a run of whole panes. A record goes into the one pane of its time;
 //! a window's result is merged from its panes when it is over. So a record costs the same however many windows overlap.
 //!
+//! *Where panes are.* The newest pane of a key is a value of its own, `open`: that is where nearly all records go. Older
+//! ones that are not over yet are entries of a map, `panes`. Those that are over, and belong to windows that are not,
+//! are together in one value, `closed`, which is read and written once a window and never by a record.
+//!
 //! *Timers.* A pane that is new sets a timer for the end of the first window with it that is not over yet. A window
 //! that is over sets the timer of the next one, as long as panes are left for it. So each key has about one timer.
 
-use std::cell::Cell;
-use std::collections::HashSet;
 use std::rc::{Rc, Weak};
+
+use serde::{Deserialize, Serialize};
 
 use super::spec::{Kind, pane};
 use super::{OnWindow, Window, WindowClock, Windows};
-use crate::call::Pending;
 use crate::codec::Value;
 use crate::error::Result;
-use crate::host::Host;
 use crate::record::Fired;
 use crate::setup::Setup;
+use crate::state::ValueState;
 use crate::state::aggregating::Aggregate;
 use crate::state::map::MapState;
 use crate::timer::Timer;
@@ -31,10 +34,34 @@ const FORGOTTEN: u64 = 2;
 pub(super) struct Panes<A: Aggregate> {
     shape: Shape,
     clock: WindowClock,
+    open: ValueState<Open<A::Accumulator>>,
     panes: MapState<i64, A::Accumulator>,
+    closed: ValueState<Closed<A::Accumulator>>,
     timer: Timer,
-    /// Whether the panes of this invocation have been fetched.
-    looked_ahead: Cell<bool>,
+}
+
+/// The newest pane of a key, and how many are in the map beside it.
+#[derive(Clone, Serialize, Deserialize)]
+struct Open<V> {
+    pane: i64,
+    others: u64,
+    accumulator: Option<V>,
+}
+
+impl<V> Default for Open<V> {
+    fn default() -> Self {
+        Self { pane: i64::MIN, others: 0, accumulator: None }
+    }
+}
+
+/// Panes that are over, in the order of time.
+#[derive(Clone, Serialize, Deserialize)]
+struct Closed<V>(Vec<(i64, V)>);
+
+impl<V> Default for Closed<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
 }
 
 /// Where windows and panes begin and end.
@@ -60,13 +87,13 @@ impl Shape {
 
     /// The beginning of the pane that a time is in.
     #[inline]
-    pub(super) fn pane_of(self, time: i64) -> i64 {
+    fn pane_of(self, time: i64) -> i64 {
         time - (time - self.offset).rem_euclid(self.pane)
     }
 
     /// The end of the first window with that pane.
     #[inline]
-    pub(super) fn first_end(self, pane: i64) -> i64 {
+    fn first_end(self, pane: i64) -> i64 {
         // The first end at or after the pane's own end.
         let after = pane + self.pane;
         after + (self.offset + self.size - after).rem_euclid(self.slide)
@@ -74,15 +101,15 @@ impl Shape {
 
     /// The end of the last window with that pane.
     #[inline]
-    pub(super) fn last_end(self, pane: i64) -> i64 {
+    fn last_end(self, pane: i64) -> i64 {
         let first = self.first_end(pane);
         first + (pane + self.size - first) / self.slide * self.slide
     }
 
-    /// The panes of the window with that end.
-    fn panes(self, end: i64) -> impl Iterator<Item = i64> + Clone {
-        let shape = self;
-        (0..self.size / self.pane).map(move |place| end - shape.size + place * shape.pane)
+    /// When nothing needs the pane any more.
+    #[inline]
+    fn forgotten(self, pane: i64) -> i64 {
+        self.last_end(pane).saturating_add(self.lateness)
     }
 }
 
@@ -93,35 +120,29 @@ impl<A: Aggregate> Panes<A> {
         windows: &Windows,
         handler: impl OnWindow<O, K, A::Output>,
     ) -> Rc<Self> {
+        let open = setup.value(&format!("{name}.open"));
         let panes = setup.map(&format!("{name}.panes"));
+        let closed = setup.value(&format!("{name}.closed"));
         let clock = WindowClock::new(&setup.call, windows);
         // The timer's handler needs the panes, and these need the timer.
-        let panes = Rc::new_cyclic(|this: &Weak<Self>| {
+        Rc::new_cyclic(|this: &Weak<Self>| {
             let this = Weak::<Self>::clone(this);
             let timer = setup.window_timer(name, windows, move |operator, fired: Fired<K>| {
                 let panes = this.upgrade().expect("the operator's fields outlive its handlers");
                 panes.fire(operator, fired, &handler)
             });
-            Self { shape: Shape::new(windows), clock, panes, timer, looked_ahead: Cell::new(false) }
-        });
-        setup.pending.push(Rc::<Self>::clone(&panes));
-        panes
+            Self { shape: Shape::new(windows), clock, open, panes, closed, timer }
+        })
     }
 
     pub(super) fn add(&self, input: &A::Input) -> bool {
         let Self { shape, clock, .. } = self;
         let (pane, now) = (shape.pane_of(clock.of_record()), clock.now());
-        let last_end = shape.last_end(pane);
-        let forgotten = last_end.saturating_add(shape.lateness);
+        let forgotten = shape.forgotten(pane);
         if forgotten <= now {
             return false;
         }
-        self.look_ahead(|time| {
-            let time = if clock.processing_time { clock.of_record() } else { time };
-            std::iter::once(shape.pane_of(time))
-        });
-        let is_new = !self.panes.contains_key(&pane);
-        self.panes.update(&pane, |accumulator| A::add(accumulator, input));
+        let is_new = self.open.update(|open| self.put(open, pane, input));
         if is_new {
             if shape.lateness > 0 {
                 self.timer.set_in(forgotten, FORGOTTEN);
@@ -129,9 +150,9 @@ impl<A: Aggregate> Panes<A> {
             let first = shape.first_end(pane);
             // The first end after now: windows before it are over, with or without the pane.
             let passed = now.saturating_sub(first).saturating_add(shape.slide).max(0) / shape.slide;
-            let open = first + passed * shape.slide;
-            if open <= last_end {
-                self.timer.set_in(open, OVER);
+            let end = first + passed * shape.slide;
+            if end <= shape.last_end(pane) {
+                self.timer.set_in(end, OVER);
             }
         }
         if shape.lateness > 0 {
@@ -140,23 +161,29 @@ impl<A: Aggregate> Panes<A> {
         true
     }
 
-    /// Fetches the panes of all rows of the invocation at once, before the first of them is needed.
-    fn look_ahead<I: Iterator<Item = i64>>(&self, panes: impl Fn(i64) -> I) {
-        if self.looked_ahead.replace(true) {
-            return;
-        }
-        let rows = self.clock.call.rows();
-        let (mut slots, mut keys) = (Vec::new(), Vec::new());
-        let mut seen = HashSet::new();
-        for (&slot, &time) in rows.slots.iter().zip(&rows.times) {
-            for pane in panes(time) {
-                if seen.insert((slot, pane)) {
-                    slots.push(slot);
-                    keys.push(pane);
-                }
+    /// Adds an input to a pane. Whether it is the pane's first, as far as the panes that are not closed tell.
+    fn put(&self, open: &mut Open<A::Accumulator>, pane: i64, input: &A::Input) -> bool {
+        match &mut open.accumulator {
+            Some(accumulator) if open.pane == pane => {
+                A::add(accumulator, input);
+                return false;
             }
+            Some(_) if pane < open.pane => {
+                let is_new = !self.panes.contains_key(&pane);
+                self.panes.update(&pane, |accumulator| A::add(accumulator, input));
+                open.others += u64::from(is_new);
+                return is_new;
+            }
+            _ => {}
         }
-        self.panes.prefetch(&slots, &keys);
+        let mut accumulator = A::Accumulator::default();
+        A::add(&mut accumulator, input);
+        if let Some(before) = open.accumulator.replace(accumulator) {
+            self.panes.insert(&open.pane, before);
+            open.others += 1;
+        }
+        open.pane = pane;
+        true
     }
 
     /// Windows with the pane that are over and not forgotten hand out their result again.
@@ -179,52 +206,76 @@ impl<A: Aggregate> Panes<A> {
         handler: &impl OnWindow<O, K, A::Output>,
     ) -> Result<()> {
         let (shape, end) = (self.shape, fired.time);
-        if fired.namespace == FORGOTTEN {
-            // Set by the panes whose last window ended that long ago.
-            let last_end = end - shape.lateness;
-            for pane in self.last_panes(last_end) {
-                self.panes.remove(&pane);
+        let arrived = self.take_before(end);
+        let result = if shape.slide == shape.size && shape.lateness == 0 {
+            // Panes are windows, and nothing of them is left.
+            let window = arrived.into_iter().find(|(pane, _)| *pane == end - shape.size);
+            window.map(|(_, accumulator)| A::result(&accumulator))
+        } else {
+            let (result, is_empty) = self.closed.update(|closed| {
+                let result = self.close(&mut closed.0, arrived, &fired);
+                (result, closed.0.is_empty())
+            });
+            if is_empty {
+                self.closed.clear();
             }
-            return Ok(());
-        }
-        self.look_ahead(|end| shape.panes(end));
-        let mut merged: Option<A::Accumulator> = None;
-        let mut left = false;
-        for pane in shape.panes(end) {
-            let Some(accumulator) = self.panes.get(&pane) else { continue };
-            left |= shape.last_end(pane) > end;
-            match &mut merged {
-                None => merged = Some(accumulator),
-                Some(merged) => A::merge(merged, &accumulator),
-            }
-        }
-        if fired.namespace == OVER {
-            if shape.lateness == 0 {
-                for pane in self.last_panes(end) {
-                    self.panes.remove(&pane);
-                }
-            }
-            if left {
-                self.timer.set_in(end + shape.slide, OVER);
-            }
-        }
-        let Some(merged) = merged else { return Ok(()) };
-        let again = fired.namespace == CORRECTED;
-        let (start, result) = (end - shape.size, A::result(&merged));
+            result
+        };
+        let Some(result) = result else { return Ok(()) };
+        let (start, again) = (end - shape.size, fired.namespace == CORRECTED);
         handler(operator, Window { key: fired.key, start, end, result, again })
     }
 
-    /// The panes whose last window ends then.
-    fn last_panes(&self, end: i64) -> impl Iterator<Item = i64> {
-        let shape = self.shape;
-        shape.panes(end).take_while(move |&pane| shape.last_end(pane) <= end)
+    /// Takes the panes that are over at a time out of where records go.
+    fn take_before(&self, end: i64) -> Vec<(i64, A::Accumulator)> {
+        let mut taken = Vec::new();
+        let emptied = self.open.update(|open| {
+            if open.others > 0 {
+                taken = self.panes.range(..end).collect();
+                taken.iter().for_each(|(pane, _)| self.panes.remove(pane));
+                open.others -= taken.len() as u64;
+            }
+            if open.pane < end {
+                taken.extend(open.accumulator.take().map(|accumulator| (open.pane, accumulator)));
+            }
+            open.accumulator.is_none()
+        });
+        if emptied {
+            self.open.clear();
+        }
+        taken
     }
-}
 
-impl<A: Aggregate> Pending for Panes<A> {
-    fn send(&self, _host: &dyn Host) {}
-
-    fn discard(&self) {
-        self.looked_ahead.set(false);
+    /// Puts panes to those that are over, forgets what nothing needs any more, and returns the result of the window
+    /// that fires, if it has any.
+    fn close<K>(
+        &self,
+        closed: &mut Vec<(i64, A::Accumulator)>,
+        arrived: Vec<(i64, A::Accumulator)>,
+        fired: &Fired<K>,
+    ) -> Option<A::Output> {
+        let (shape, end) = (self.shape, fired.time);
+        for (pane, accumulator) in arrived {
+            match closed.binary_search_by_key(&pane, |(pane, _)| *pane) {
+                Ok(place) => A::merge(&mut closed[place].1, &accumulator),
+                Err(place) => closed.insert(place, (pane, accumulator)),
+            }
+        }
+        let mut merged = None;
+        if fired.namespace != FORGOTTEN {
+            let window = (end - shape.size)..end;
+            for (_, accumulator) in closed.iter().filter(|(pane, _)| window.contains(pane)) {
+                match &mut merged {
+                    None => merged = Some(accumulator.clone()),
+                    Some(merged) => A::merge(merged, accumulator),
+                }
+            }
+        }
+        let forgotten = closed.iter().take_while(|(pane, _)| shape.forgotten(*pane) <= end).count();
+        closed.drain(..forgotten);
+        if fired.namespace == OVER && closed.iter().any(|(pane, _)| shape.last_end(*pane) > end) {
+            self.timer.set_in(end + shape.slide, OVER);
+        }
+        merged.map(|merged| A::result(&merged))
     }
 }

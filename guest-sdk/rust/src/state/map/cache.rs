@@ -23,8 +23,6 @@ pub(super) struct Cache<V> {
     opened: bool,
     /// Whether the small maps were fetched.
     loaded: bool,
-    /// Whether single entries were fetched in advance.
-    prefetched: bool,
     /// One for every slot.
     maps: Vec<Entries<V>>,
     sources: Vec<Source<V>>,
@@ -75,7 +73,6 @@ impl<V> Cache<V> {
             key,
             opened: false,
             loaded: false,
-            prefetched: false,
             maps: Vec::new(),
             sources: Vec::new(),
             leaving: Leaving::new(key, value),
@@ -108,7 +105,6 @@ impl<V> Cache<V> {
         if self.opened {
             self.opened = false;
             self.loaded = false;
-            self.prefetched = false;
             self.maps.clear();
             self.sources.clear();
             self.leaving.clear();
@@ -252,25 +248,10 @@ impl<V: Value> Cache<V> {
         Ok(())
     }
 
-    /// Fetches single entries in advance.
-    pub(super) fn prefetch(
-        &mut self,
-        call: &Call,
-        of: &Identity,
-        mut points: Vec<(u32, EntryKey)>,
-    ) -> Result<()> {
-        self.open(call, 0);
-        self.prefetched = true;
-        points.retain(|(slot, key)| {
-            self.maps.get(*slot as usize).is_some_and(|map| map.is_unknown(key))
-        });
-        if points.is_empty() { Ok(()) } else { self.load_points(call, of, points) }
-    }
-
     /// Asks the host for an entry of which nothing is known.
     #[cold]
     fn find_out(&mut self, call: &Call, of: &Identity, slot: usize, key: &EntryKey) -> Result<()> {
-        if !self.loaded && !self.prefetched {
+        if !self.loaded {
             self.load_small(call, of)?;
         }
         if self.maps[slot].is_unknown(key) {

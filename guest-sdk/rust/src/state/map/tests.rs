@@ -64,7 +64,6 @@ impl Operator for Probe {
 
     fn new(setup: &mut Setup<Self>) -> Self {
         setup.keyed_input("acts", Self::on_act);
-        setup.keyed_input("known", Self::on_known);
         setup.input("loose", Self::on_loose);
         Probe { map: setup.map("map"), texts: setup.map("texts"), seen: setup.output("seen") }
     }
@@ -118,17 +117,6 @@ impl Probe {
             }
         };
         self.seen.emit(&seen)
-    }
-
-    /// Knows its entries in advance.
-    fn on_known(&mut self, entry: Record<u64, i64>) -> Result<()> {
-        let rows = self.map.call.rows();
-        if self.map.call.row.get() == 0 {
-            let keys: Vec<_> = rows.times.clone();
-            self.map.prefetch(&rows.slots, &keys);
-        }
-        self.map.update(&entry.time, |sum| *sum += entry.value as u64);
-        Ok(())
     }
 
     fn on_loose(&mut self, key: Record<(), i64>) -> Result<()> {
@@ -228,20 +216,6 @@ fn a_batch_fetches_the_maps_of_all_keys_once_and_sends_all_entries_once() {
     assert_eq!(read, [load, load]);
     assert!(acts(&mut probe, &[Act::Fail]).is_empty());
     assert_eq!(probe.take_rejects().len(), 100);
-}
-
-#[test]
-fn entries_that_are_known_in_advance_are_fetched_in_one_call() {
-    let mut probe = TestHarness::<Probe>::new();
-    for round in 1..=2_u64 {
-        let mut batch = probe.batch("known");
-        for key in 0..100_u64 {
-            batch = batch.push(key, 2_i64, key as i64 % 7).push(key, 3_i64, key as i64 % 7);
-        }
-        batch.send();
-        assert_eq!(probe.calls(), ["map-state.load", "map-state.put"]);
-        assert_eq!(probe.map::<i64, u64>("map", 9_u64), [(2, 5 * round)]);
-    }
 }
 
 #[test]
