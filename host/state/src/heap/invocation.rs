@@ -318,11 +318,13 @@ impl Invocation {
                 WriteOp::Touch => {
                     let counts = ttl.is_some_and(|ttl| ttl.update == TtlUpdate::OnReadAndWrite);
                     if counts && held.is_none() && group.is_live(layout, row, state, now) {
+                        let stamp = ttl::renewed(group.table.stamp(layout, row, state), stamp);
                         group.restamp(layout, version, place, stamp);
                     }
                     continue;
                 }
                 WriteOp::Merge if held.is_none() && group.is_live(layout, row, state, now) => {
+                    let stamp = ttl::renewed(group.table.stamp(layout, row, state), stamp);
                     match writes.value(write) {
                         Cell::Word(delta) => {
                             let (word, _) = group.table.word(layout, row, state);
