@@ -45,7 +45,7 @@ pub(super) struct Invocation {
     /// or 0. Empty if no slot has.
     held: Vec<u32>,
     /// Slots and states whose values a load found expired.
-    expired: Vec<(u32, u32)>,
+    pub(super) expired: Vec<(u32, u32)>,
 }
 
 impl Invocation {
@@ -199,6 +199,8 @@ impl Invocation {
         }
         if layout.ttls[state].is_some() {
             self.hide_expired(groups, layout, state, window);
+            // An operator that loads again and again finds the same ones.
+            self.expired.truncate(self.places.len() * layout.ids.len());
         }
     }
 
