@@ -17,8 +17,10 @@ use crate::segment::Cell;
 
 mod format;
 mod map;
+mod undo;
 
 use map::{Kept, MapKey, set};
+use undo::Undo;
 
 /// The most bytes that one task state may hold, its keys and values together.
 pub const TASK_STATE_BYTES_MAX: usize = 256 << 20;
@@ -83,17 +85,7 @@ enum Contents {
 struct TaskState {
     declaration: TaskStateDeclaration,
     contents: Contents,
-}
-
-/// How to take one change back.
-#[derive(Debug, Clone)]
-enum Undo {
-    /// The list was this long.
-    Truncate(usize),
-    /// This was what it held.
-    Restore(Contents),
-    /// The entry had this value, or was not there.
-    Entry(MapKey, Option<Kept>),
+    undo: Undo,
 }
 
 /// The task states of one task. Changes count from [`commit`](TaskStates::commit) on; until then
@@ -104,7 +96,6 @@ enum Undo {
 #[derive(Debug, Clone)]
 pub struct TaskStates {
     states: Vec<TaskState>,
-    undo: Vec<(usize, Undo)>,
 }
 
 impl TaskStates {
@@ -116,14 +107,16 @@ impl TaskStates {
                 None => Contents::List(Column::empty(declaration.value.is_words())),
             },
             declaration: declaration.clone(),
+            undo: Undo::Nothing,
         });
-        Self { states: states.collect(), undo: Vec::new() }
+        Self { states: states.collect() }
     }
 
     /// The states as they were committed last, as bytes; see the module's `format`. Must be called between
     /// invocations.
     pub fn snapshot(&self) -> Vec<u8> {
-        debug_assert!(self.undo.is_empty(), "snapshots are taken between invocations");
+        let unchanged = self.states.iter().all(|state| state.undo.is_empty());
+        debug_assert!(unchanged, "snapshots are taken between invocations");
         format::write(&self.states)
     }
 
@@ -192,21 +185,13 @@ impl TaskStates {
 
     /// Makes the changes since the last commit count.
     pub fn commit(&mut self) {
-        self.undo.clear();
+        self.states.iter_mut().for_each(|state| state.undo = Undo::Nothing);
     }
 
     /// Takes the changes since the last commit back.
     pub fn undo(&mut self) {
-        for (state, undo) in mem::take(&mut self.undo).into_iter().rev() {
-            let contents = &mut self.states[state].contents;
-            match (undo, contents) {
-                (Undo::Truncate(rows), Contents::List(values)) => values.truncate(rows),
-                (Undo::Entry(key, old), Contents::Map { entries, bytes, layout }) => {
-                    set(entries, bytes, *layout, key, old);
-                }
-                (Undo::Restore(old), contents) => *contents = old,
-                _ => unreachable!("a state keeps its kind"),
-            }
+        for TaskState { contents, undo, .. } in &mut self.states {
+            mem::take(undo).apply(contents);
         }
     }
 
@@ -230,11 +215,13 @@ impl TaskStates {
         let rows = held.len();
         self.check_value(state, values)?;
         self.check_size(state, held.size_bytes() + values.size_bytes())?;
-        let Contents::List(held) = &mut self.states[state as usize].contents else {
+        let TaskState { contents: Contents::List(held), undo, .. } =
+            &mut self.states[state as usize]
+        else {
             unreachable!("it was one above")
         };
         held.extend_from_range(values, 0, values.len());
-        self.undo.push((state as usize, Undo::Truncate(rows)));
+        undo.grows(rows);
         Ok(())
     }
 
@@ -246,9 +233,8 @@ impl TaskStates {
         self.list(state)?;
         self.check_value(state, values)?;
         self.check_size(state, values.size_bytes())?;
-        let old =
-            mem::replace(&mut self.states[state as usize].contents, Contents::List(values.clone()));
-        self.undo.push((state as usize, Undo::Restore(old)));
+        let TaskState { contents, undo, .. } = &mut self.states[state as usize];
+        undo.replaces(mem::replace(contents, Contents::List(values.clone())));
         Ok(())
     }
 
@@ -323,18 +309,19 @@ impl TaskStates {
     pub fn clear(&mut self, state: u32) -> Result<(), Error> {
         let (layout, ..) = self.map(state)?;
         let empty = Contents::Map { layout, entries: BTreeMap::new(), bytes: 0 };
-        let old = mem::replace(&mut self.states[state as usize].contents, empty);
-        self.undo.push((state as usize, Undo::Restore(old)));
+        let TaskState { contents, undo, .. } = &mut self.states[state as usize];
+        undo.replaces(mem::replace(contents, empty));
         Ok(())
     }
 
     fn change(&mut self, state: u32, key: MapKey, value: Option<Kept>) {
-        let Contents::Map { layout, entries, bytes } = &mut self.states[state as usize].contents
+        let TaskState { contents: Contents::Map { layout, entries, bytes }, undo, .. } =
+            &mut self.states[state as usize]
         else {
             unreachable!("the caller has looked")
         };
         let old = set(entries, bytes, *layout, key.clone(), value);
-        self.undo.push((state as usize, Undo::Entry(key, old)));
+        undo.changes(key, old);
     }
 
     fn map(&self, state: u32) -> Result<(KeyLayout, &BTreeMap<MapKey, Kept>, usize), Error> {

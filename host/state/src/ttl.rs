@@ -31,6 +31,13 @@ pub fn stamp(ttl: &Ttl, now: Now, event_time: i64) -> i64 {
     .max(NO_STAMP + 1)
 }
 
+/// The stamp of a value that is there and is read, where reads count, or merged into. A record that comes late, among
+/// others in time, must not make it older.
+#[inline]
+pub fn renewed(stamp: i64, new: i64) -> i64 {
+    stamp.max(new)
+}
+
 /// The stamp that a clean-up gives a value without one: the time on the declared clock. None before the first
 /// watermark, when there is no time to give.
 pub fn first_stamp(ttl: &Ttl, now: Now) -> i64 {

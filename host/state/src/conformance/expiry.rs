@@ -14,6 +14,7 @@ pub(super) fn run(make: Make<'_>) {
     a_value_is_gone_once_its_time_is_up(make);
     a_write_starts_the_time_anew_and_a_read_where_it_counts(make);
     event_times_are_those_of_the_records(make);
+    a_late_record_makes_nothing_older(make);
     what_is_expired_is_nothing_to_writes(make);
     what_is_expired_may_be_read_until_it_is_cleaned_up(make);
     every_entry_has_a_time_of_its_own(make);
@@ -116,6 +117,19 @@ fn event_times_are_those_of_the_records(make: Make<'_>) {
     assert_eq!(driver.get(SESSION, &late), Some("late".into()));
     driver.now = at(1_000_000, 80);
     assert_eq!(driver.get(SESSION, &late), None);
+}
+
+fn a_late_record_makes_nothing_older(make: Make<'_>) {
+    let mut driver = Driver::new(make, &setup(KeyLayout::U64));
+    let key = Datum::from(1);
+    driver.now = at(0, 58);
+    driver.apply(&with_time(SESSION, &key, Op::Set("here".into()), 60));
+    driver.apply(&with_time(SESSION, &key, Op::Touch, 45));
+    assert_eq!(driver.get(SESSION, &key), Some("here".into()), "the read made it no older");
+    driver.now = at(0, 69);
+    assert_eq!(driver.get(SESSION, &key), Some("here".into()));
+    driver.now = at(0, 70);
+    assert_eq!(driver.get(SESSION, &key), None);
 }
 
 fn what_is_expired_is_nothing_to_writes(make: Make<'_>) {

@@ -70,7 +70,7 @@ pub(super) trait Entries: fmt::Debug + Send {
     /// Removes an entry that is expired.
     fn remove_expired(&mut self, change: &mut Change<'_>, point: Point<'_>, now: Now);
 
-    /// Gives an entry that is not expired another stamp.
+    /// Gives an entry that is not expired this stamp, unless its own is newer.
     fn restamp(&mut self, change: &mut Change<'_>, point: Point<'_>, stamp: i64, now: Now);
 
     /// Removes all entries of a key.

@@ -45,7 +45,7 @@ pub(super) struct Invocation {
     /// or 0. Empty if no slot has.
     held: Vec<u32>,
     /// Slots and states whose values a load found expired.
-    expired: Vec<(u32, u32)>,
+    pub(super) expired: Vec<(u32, u32)>,
 }
 
 impl Invocation {
@@ -199,6 +199,8 @@ impl Invocation {
         }
         if layout.ttls[state].is_some() {
             self.hide_expired(groups, layout, state, window);
+            // An operator that loads again and again finds the same ones.
+            self.expired.truncate(self.places.len() * layout.ids.len());
         }
     }
 
@@ -318,11 +320,13 @@ impl Invocation {
                 WriteOp::Touch => {
                     let counts = ttl.is_some_and(|ttl| ttl.update == TtlUpdate::OnReadAndWrite);
                     if counts && held.is_none() && group.is_live(layout, row, state, now) {
+                        let stamp = ttl::renewed(group.table.stamp(layout, row, state), stamp);
                         group.restamp(layout, version, place, stamp);
                     }
                     continue;
                 }
                 WriteOp::Merge if held.is_none() && group.is_live(layout, row, state, now) => {
+                    let stamp = ttl::renewed(group.table.stamp(layout, row, state), stamp);
                     match writes.value(write) {
                         Cell::Word(delta) => {
                             let (word, _) = group.table.word(layout, row, state);

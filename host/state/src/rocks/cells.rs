@@ -403,7 +403,7 @@ fn apply_one(
     row: u32,
     writes: &StateWrites,
     write: usize,
-    (stamp, now): (i64, Now),
+    (mut stamp, now): (i64, Now),
 ) {
     let was = table.mark(cell, row);
     let live = was & PRESENT != 0
@@ -436,6 +436,9 @@ fn apply_one(
         WriteOp::Touch | WriteOp::Append | WriteOp::Clear => return,
     };
     if cell.ttl.is_some() && mark & PRESENT != 0 {
+        if live && writes.ops[write] != WriteOp::Set {
+            stamp = ttl::renewed(table.stamp(cell, row), stamp);
+        }
         table.set_stamp(cell, row, stamp);
     }
     table.set_mark(cell, row, mark);

@@ -233,6 +233,7 @@ impl Collection {
                     let Some(old) = before.committed(slot, &key) else { continue };
                     let old = self.read(database, old)?;
                     if self.ttl.is_some_and(|ttl| !ttl::is_expired(&ttl, old.stamp, of.now)) {
+                        let stamp = ttl::renewed(old.stamp, stamp);
                         keys::push_value(&mut value, true, Stamped { value: old.value, stamp });
                         batch.put(&key, &value);
                     }

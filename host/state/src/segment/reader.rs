@@ -1,10 +1,13 @@
 //! Reads segments, whatever their bytes are.
 
 use super::{Cell, DOMAINS, KEYS, KINDS, MAGIC, Record, Schema, Stamped, VALUES, VERSION};
-use crate::declaration::{KeyLayout, StateId, TimerId};
+use crate::declaration::{KeyLayout, StateId, StateKind, TimerId};
 use crate::error::Error;
 use crate::key::KeyGroup;
 use crate::ttl::NO_STAMP;
+
+/// No element of a list has this number or a higher one: a backend counts up from 0, and must be able to go on.
+const ELEMENTS_END: u64 = 1 << 63;
 
 /// Reads the records of one segment, with states and timers numbered as in the schema that it was
 /// opened with.
@@ -27,6 +30,7 @@ struct State {
     words: bool,
     /// Whether entry keys are words, if it is a collection.
     entry_words: Option<bool>,
+    list: bool,
     stamps: Stamps,
 }
 
@@ -102,8 +106,11 @@ impl<'a> Reader<'a> {
                 Record::Timer { timer, key, time, namespace, set: operation == 3 }
             }
             4 | 5 => {
-                let State { id: state, entry_words, .. } = self.state(number, true)?;
+                let State { id: state, entry_words, list, .. } = self.state(number, true)?;
                 let entry = self.bytes.cell(entry_words == Some(true))?;
+                if let (true, Cell::Word(ELEMENTS_END..)) = (list, entry) {
+                    return Err(self.bytes.error("it numbers an element as no list does"));
+                }
                 let value = if operation == 5 { Some(self.stamped(number)?) } else { None };
                 Record::Entry { state, key, entry, value }
             }
@@ -184,7 +191,8 @@ fn states(bytes: &mut Bytes<'_>, version: u8, schema: &Schema) -> Result<Vec<Sta
         };
         let words = value.is_words();
         let entry_words = kind.is_collection().then(|| entry.is_words());
-        states.push(State { id: StateId(id as u32), words, entry_words, stamps });
+        let list = kind == StateKind::List;
+        states.push(State { id: StateId(id as u32), words, entry_words, list, stamps });
     }
     Ok(states)
 }

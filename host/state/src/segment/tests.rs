@@ -147,6 +147,23 @@ fn stamps_of_another_clock_or_of_none_are_passed_over() {
 }
 
 #[test]
+fn numbers_of_elements_that_no_backend_gives_are_refused() {
+    let schema = schema(KeyLayout::U64);
+    let element = |number| Record::Entry {
+        state: StateId(2),
+        key: Cell::Word(1),
+        entry: Cell::Word(number),
+        value: None,
+    };
+    let last = (1 << 63) - 1;
+    assert_eq!(read(&schema, &write(&schema, &[element(last)])).unwrap(), [element(last)]);
+    for number in [last + 1, u64::MAX] {
+        let error = read(&schema, &write(&schema, &[element(number)])).unwrap_err();
+        assert!(error.to_string().contains("numbers an element"), "{error}");
+    }
+}
+
+#[test]
 fn a_segment_without_records_is_a_segment() {
     let schema = schema(KeyLayout::U64);
     assert_eq!(read(&schema, &write(&schema, &[])).unwrap(), []);
@@ -224,7 +241,7 @@ proptest! {
                 state: StateId(3), key: of(key), entry: Cell::Bytes(&value.1), value: None,
             },
             _ => Record::Entry {
-                state: StateId(2), key: of(key), entry: Cell::Word(value.0),
+                state: StateId(2), key: of(key), entry: Cell::Word(value.0 >> 1),
                 value: Some(Stamped { value: of(value), stamp: *time }),
             },
         }).collect();

@@ -40,7 +40,7 @@ pub(super) fn write(states: &[TaskState]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.push(VERSION);
     varint(&mut bytes, states.len());
-    for TaskState { declaration, contents } in states {
+    for TaskState { declaration, contents, .. } in states {
         string(&mut bytes, declaration.name.as_bytes());
         bytes.push(declaration.kind as u8);
         bytes.push(declaration.value as u8);

@@ -68,6 +68,31 @@ fn changes_show_at_once_and_are_undone_unless_committed() {
 }
 
 #[test]
+fn what_was_before_is_kept_once_and_undone_whatever_the_order_of_changes() {
+    let mut states = filled(&[1, 2], "a", &[-1, 5]);
+    let before = states.snapshot();
+    for text in ["x", "y"] {
+        states.append(0, &words(&[3])).unwrap();
+        states.replace(0, &words(&[4])).unwrap();
+        states.append(0, &words(&[5, 6])).unwrap();
+        states.put(2, &words(&[5, 7]), &bytes(&[text, text])).unwrap();
+        states.put(2, &words(&[5, 7]), &bytes(&["", text])).unwrap();
+    }
+    let kept = |state: usize| match &states.states[state].undo {
+        Undo::Restore(Contents::List(old)) => old.len(),
+        Undo::Entries(entries) => entries.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((kept(0), kept(2)), (2, 2));
+    for _ in 0..2 {
+        states.clear(2).unwrap();
+        states.put(2, &words(&[5, 8]), &bytes(&["b", "c"])).unwrap();
+    }
+    states.undo();
+    assert_eq!(states.snapshot(), before);
+}
+
+#[test]
 fn map_keys_are_in_the_order_of_their_numbers() {
     let states = filled(&[], "", &[3, -2, 0, i64::MIN, i64::MAX]);
     assert_eq!(states.entries(2).unwrap().keys, words(&[i64::MIN, -2, 0, 3, i64::MAX]));

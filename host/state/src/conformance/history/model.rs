@@ -122,15 +122,15 @@ impl Model {
             (Op::Set(value), _) | (Op::Merge(value), None) => {
                 self.values.insert(name, (value.clone(), stamp));
             }
-            (Op::Merge(delta), Some((value, _))) => {
-                let merged = merged(declared, value, delta);
+            (Op::Merge(delta), Some((value, old))) => {
+                let (merged, stamp) = (merged(declared, value, delta), stamp.max(*old));
                 self.values.insert(name, (merged, stamp));
             }
             (Op::Remove, _) => {
                 self.values.remove(&name);
             }
-            (Op::Touch, Some((value, _))) if restamps(declared) => {
-                let value = value.clone();
+            (Op::Touch, Some((value, old))) if restamps(declared) => {
+                let (value, stamp) = (value.clone(), stamp.max(*old));
                 self.values.insert(name, (value, stamp));
             }
             (Op::Touch, _) => {}
@@ -170,7 +170,7 @@ impl Model {
                 if let Some((_, old)) = old.filter(|(_, old)| is_live(declared.ttl, *old, now))
                     && restamps(declared)
                 {
-                    *old = stamp;
+                    *old = stamp.max(*old);
                 }
             }
             Op::Clear => {

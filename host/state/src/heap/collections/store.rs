@@ -338,7 +338,7 @@ impl<K: EntryKey, V: EntryValue, S: EntryStamp> Entries for Store<K, V, S> {
         if let Some(entry) = rows.get_mut(look)
             && entry.mark.present()
             && !entry.is_expired(self.changes.ttl, now)
-            && entry.stamp.get() != stamp
+            && ttl::renewed(entry.stamp.get(), stamp) != entry.stamp.get()
         {
             entry.mark = self.changes.note(change, (number, key), look, entry);
             entry.stamp = S::new(stamp);

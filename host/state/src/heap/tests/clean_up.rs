@@ -50,6 +50,23 @@ fn pass_by(backend: &mut HeapBackend, commits: usize, now: Now) {
 }
 
 #[test]
+fn loading_again_and_again_remembers_no_more_than_there_is() {
+    let mut backend = new(&states(), &[]).unwrap();
+    fill(&mut backend, 3, at(0));
+    begin(&mut backend, &[0, 1, 2, 3], at(LIFE));
+    let mut window = Window::new(true);
+    let loads = (0..1000).map(|_| {
+        backend.load(StateId(0), &mut window).unwrap();
+        assert!((0..4).all(|slot| !window.present.get(slot)));
+        backend.invocation.expired.len()
+    });
+    assert_eq!(loads.max(), Some(4), "one a slot and state");
+    backend.commit(&WriteSet::new(backend.schema.states())).unwrap();
+    begin(&mut backend, &[], at(LIFE));
+    assert_eq!(backend.invocation.expired.len(), 0);
+}
+
+#[test]
 fn what_is_expired_goes_in_passing() {
     for snapshot_first in [false, true] {
         let mut backend = new(&states(), &[]).unwrap();
