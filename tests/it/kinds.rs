@@ -196,7 +196,7 @@ fn two_jobs_cannot_share_a_folder_of_local_state() {
     let mut first = place.start(&strs(&run_as("rocksdb", 1)));
     let mut owned = false;
     for _ in 0..200 {
-        owned = owned || place.path("state/kinds/kinds-0").is_dir();
+        owned = owned || place.path("state/kinds/tasks/kinds-0").is_dir();
         if owned || !wait(&mut first, Duration::from_millis(50)) {
             break;
         }

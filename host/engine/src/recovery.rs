@@ -243,6 +243,8 @@ impl RestorePoint {
             folder: folder.display().to_string(),
             source,
         };
+        // What a process that was killed has left there.
+        let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).map_err(failed)?;
         let mut reader = self.store.read_segments(tables.files.iter().map(|file| &file.content));
         for file in &tables.files {

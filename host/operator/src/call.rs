@@ -8,7 +8,7 @@ use statehouse_state::{
 use crate::batch::Batch;
 use crate::description::{Description, MetricKind};
 use crate::failure::Failure;
-use crate::limits::StateLimits;
+use crate::limits::{StateLimits, TIMER_CHANGES_MAX};
 
 mod cells;
 mod check;
@@ -254,6 +254,11 @@ impl Call {
             return Err(trapped(format!("there is no timer {}", timer.0)));
         }
         check::same_length("slots", slots.len(), "times", times.len())?;
+        if self.writes.timers().len() + slots.len() > TIMER_CHANGES_MAX {
+            return Err(trapped(format!(
+                "more than {TIMER_CHANGES_MAX} timers set or deleted in one invocation"
+            )));
+        }
         self.check_slots(slots)
     }
 
@@ -282,6 +287,16 @@ impl Call {
         if values.len() != times.len() || keys.is_some_and(|keys| keys.len() != times.len()) {
             return Err(trapped(format!("columns of different lengths for output port {port}")));
         }
+        let bytes = |batch: &Batch| {
+            batch.values.size_bytes() + batch.keys.as_ref().map_or(0, Column::size_bytes)
+        };
+        let added = values.size_bytes() + keys.map_or(0, Column::size_bytes);
+        let limit = self.limits.written_bytes;
+        if bytes(output) + added > limit {
+            return Err(trapped(format!(
+                "output port {port} got more than {limit} bytes of one batch: emit less at once"
+            )));
+        }
         output.times.extend_from_slice(times);
         if let (Some(mine), Some(theirs)) = (&mut output.keys, keys) {
             mine.extend_from_range(theirs, 0, theirs.len());
@@ -297,6 +312,9 @@ impl Call {
     pub fn reject(&mut self, row: u32, reason: String) -> Result<(), Failure> {
         if row >= self.rows {
             return Err(trapped(format!("row {row} is not one of the {} handed out", self.rows)));
+        }
+        if self.rejected.len() >= self.rows as usize {
+            return Err(trapped(format!("more rejections than the {} rows handed out", self.rows)));
         }
         self.rejected.push((row, reason));
         Ok(())

@@ -151,7 +151,8 @@ impl Invoker {
                 pending.extend([(middle, to), (from, middle)]);
                 continue;
             };
-            self.settle_poison_timer(&range_of(&due, from + blamed, from + blamed + 1), failure)?;
+            let poison = range_of(&due, from + blamed, from + blamed + 1);
+            self.settle_poison_timer(&poison, moment, failure)?;
             pending.extend([(from + blamed + 1, to), (from, from + blamed)]);
         }
         Ok(true)
@@ -290,6 +291,7 @@ impl Invoker {
     fn settle_poison_timer(
         &mut self,
         due: &DueTimers,
+        moment: Moment,
         failure: Failure,
     ) -> Result<(), InvokeError> {
         self.rejected += 1;
@@ -308,7 +310,7 @@ impl Invoker {
                 push_letter(&mut self.dead_letters, time, &letter);
             }
         }
-        self.attempt_timers(due, Moment::default(), false)
+        self.attempt_timers(due, moment, false)
             .map_err(|failure| InvokeError::Host { operator, reason: failure.to_string() })
     }
 }

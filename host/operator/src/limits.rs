@@ -9,10 +9,13 @@ pub struct StateLimits {
     /// One value, list element or map entry's value. A value that the host merges may grow beyond it with time; each
     /// delta may not. Default 64 MiB.
     pub value_bytes: usize,
-    /// All that one invocation writes to one state: it is kept in memory until the invocation has succeeded. Default
-    /// 1 GiB.
+    /// All that one invocation writes to one state, and all that one batch emits to one port: it is kept in memory
+    /// until the invocation has succeeded. Default 1 GiB.
     pub written_bytes: usize,
 }
+
+/// The most timers that one invocation may set or delete.
+pub(crate) const TIMER_CHANGES_MAX: usize = 1 << 24;
 
 impl Default for StateLimits {
     fn default() -> Self {

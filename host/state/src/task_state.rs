@@ -77,8 +77,14 @@ impl TaskStateDeclaration {
 /// What a state holds.
 #[derive(Debug, Clone)]
 enum Contents {
-    List(Column),
-    Map { layout: KeyLayout, entries: BTreeMap<MapKey, Kept>, bytes: usize },
+    /// The elements, and how many at the beginning another task's snapshot holds: those that a union state was
+    /// restored with are written by the first task only, or they would multiply with every restart.
+    List(Column, usize),
+    Map {
+        layout: KeyLayout,
+        entries: BTreeMap<MapKey, Kept>,
+        bytes: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -104,7 +110,7 @@ impl TaskStates {
         let states = declarations.iter().map(|declaration| TaskState {
             contents: match declaration.map_key {
                 Some(layout) => Contents::Map { layout, entries: BTreeMap::new(), bytes: 0 },
-                None => Contents::List(Column::empty(declaration.value.is_words())),
+                None => Contents::List(Column::empty(declaration.value.is_words()), 0),
             },
             declaration: declaration.clone(),
             undo: Undo::Nothing,
@@ -140,7 +146,7 @@ impl TaskStates {
             format::read(bytes.as_ref(), declarations, |index, part| {
                 let state = &mut restored.states[index];
                 match (&mut state.contents, part) {
-                    (Contents::List(all), Contents::List(part)) => {
+                    (Contents::List(all, _), Contents::List(part, _)) => {
                         if all.size_bytes() + part.size_bytes() > ARENA_BYTES_MAX {
                             let name = &state.declaration.name;
                             let reason = format!(
@@ -157,13 +163,17 @@ impl TaskStates {
             })?;
         }
         for state in &mut restored.states {
-            if let (TaskStateKind::Split, Contents::List(all)) =
-                (state.declaration.kind, &mut state.contents)
-            {
-                let (from, to) = share(all.len(), task, parallelism);
-                let mut mine = Column::empty(all.is_words());
-                mine.extend_from_range(all, from, to);
-                *all = mine;
+            match (state.declaration.kind, &mut state.contents) {
+                (TaskStateKind::Split, Contents::List(all, _)) => {
+                    let (from, to) = share(all.len(), task, parallelism);
+                    let mut mine = Column::empty(all.is_words());
+                    mine.extend_from_range(all, from, to);
+                    *all = mine;
+                }
+                (TaskStateKind::Union, Contents::List(all, others)) if task > 0 => {
+                    *others = all.len();
+                }
+                _ => {}
             }
         }
         Ok(restored)
@@ -201,7 +211,7 @@ impl TaskStates {
     /// See the type.
     pub fn list(&self, state: u32) -> Result<&Column, Error> {
         match self.states.get(state as usize).map(|state| &state.contents) {
-            Some(Contents::List(values)) => Ok(values),
+            Some(Contents::List(values, _)) => Ok(values),
             _ => Err(self.not_a(state, "list")),
         }
     }
@@ -215,7 +225,7 @@ impl TaskStates {
         let rows = held.len();
         self.check_value(state, values)?;
         self.check_size(state, held.size_bytes() + values.size_bytes())?;
-        let TaskState { contents: Contents::List(held), undo, .. } =
+        let TaskState { contents: Contents::List(held, _), undo, .. } =
             &mut self.states[state as usize]
         else {
             unreachable!("it was one above")
@@ -234,7 +244,7 @@ impl TaskStates {
         self.check_value(state, values)?;
         self.check_size(state, values.size_bytes())?;
         let TaskState { contents, undo, .. } = &mut self.states[state as usize];
-        undo.replaces(mem::replace(contents, Contents::List(values.clone())));
+        undo.replaces(mem::replace(contents, Contents::List(values.clone(), 0)));
         Ok(())
     }
 

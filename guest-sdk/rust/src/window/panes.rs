@@ -1,14 +1,17 @@
 //! Tumbling and sliding windows, made of panes.
 //!
-//! Time is cut into panes so that every window is a run of whole panes. A record goes into the one pane of its time;
-//! a window's result is merged from its panes when it is over. So a record costs the same however many windows overlap.
+//! Time is cut into panes so that every window is a run of whole panes. A record goes into the one
+//! pane of its time; a window's result is merged from its panes when it is over. So a record costs
+//! the same however many windows overlap.
 //!
-//! *Where panes are.* The newest pane of a key is a value of its own, `open`: that is where nearly all records go. Older
-//! ones that are not over yet are entries of a map, `panes`. Those that are over, and belong to windows that are not,
-//! are together in one value, `closed`, which is read and written once a window and never by a record.
+//! *Where panes are.* The newest pane of a key is a value of its own, `open`: that is where nearly
+//! all records go. Older ones that are not over yet are entries of a map, `panes`. Those that are
+//! over, and belong to windows that are not, are together in one value, `closed`, which is read and
+//! written once a window and never by a record.
 //!
-//! *Timers.* A pane that is new sets a timer for the end of the first window with it that is not over yet. A window
-//! that is over sets the timer of the next one, as long as panes are left for it. So each key has about one timer.
+//! *Timers.* A pane that is new sets a timer for the end of the first window with it that is not
+//! over yet. A window that is over sets the timer of the next one, as long as panes are left for
+//! it. So each key has about one timer.
 
 use std::rc::{Rc, Weak};
 

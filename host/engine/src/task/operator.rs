@@ -69,6 +69,9 @@ impl OperatorBody {
         // Event-time timers keep the gate shut until all have fired. Those of the clock must not: one that always sets
         // another would never let a barrier in.
         let fired = self.fire_processing_timers(frame)?;
+        if fired {
+            self.fire_what_is_past();
+        }
         if self.fire_event_timers(frame)? {
             return Ok(Step::Worked);
         }
@@ -89,11 +92,7 @@ impl OperatorBody {
                 let moment = self.moment(frame);
                 self.invoker.process(port, &batch, moment).map_err(failed)?;
                 self.send_outputs(frame);
-                // A timer that was set in the past fires at once, not with the next watermark.
-                let next = self.invoker.next_timer(TimeDomain::EventTime);
-                if next.is_some_and(|time| time <= moment.watermark) {
-                    self.firing = Some(moment.watermark);
-                }
+                self.fire_what_is_past();
             }
             Some(Incoming::Watermark(watermark)) => {
                 frame.metrics.watermark.store(watermark, Ordering::Relaxed);
@@ -102,6 +101,15 @@ impl OperatorBody {
             Some(Incoming::Barrier(barrier)) => self.end_epoch(frame, barrier)?,
         }
         Ok(Step::Worked)
+    }
+
+    /// A timer that was set in the past fires at once, not with the next watermark.
+    fn fire_what_is_past(&mut self) {
+        let watermark = self.gate.watermark();
+        let next = self.invoker.next_timer(TimeDomain::EventTime);
+        if next.is_some_and(|time| time <= watermark) {
+            self.firing = Some(watermark);
+        }
     }
 
     fn moment(&mut self, frame: &Frame) -> Moment {

@@ -11,6 +11,10 @@ use statehouse_state::{HeapBackend, KeyLayout};
 use super::LaunchError;
 use crate::job_file::{BackendKind, JobFile};
 
+/// The folders in the folder of local state: of the backends' files, and of those on their way into one.
+const TASKS: &str = "tasks";
+const RESTORE: &str = "restore";
+
 /// What makes the backends of a job.
 pub(super) struct Backends {
     pub(super) factory: Arc<BackendFactory>,
@@ -24,7 +28,7 @@ impl Backends {
     /// Those that the job file asks for.
     pub(super) fn of_job(file: &JobFile) -> Result<Self, LaunchError> {
         let directory = file.state_directory();
-        let scratch = directory.join("restore");
+        let (tasks, scratch) = (directory.join(TASKS), directory.join(RESTORE));
         let (factory, folder) = match file.state.backend {
             // A run on another backend may have been killed and have left its files there.
             BackendKind::Heap if !directory.exists() => (heap_backends(), None),
@@ -32,7 +36,7 @@ impl Backends {
             BackendKind::Rocksdb => {
                 let folder = StateFolder::claim(&directory)?;
                 let resources = RocksResources::new(file.state.rocksdb.clone());
-                (rocks_backends(resources, &directory), Some(folder))
+                (rocks_backends(resources, &tasks), Some(folder))
             }
         };
         Ok(Self { factory, scratch, folder })
@@ -96,12 +100,12 @@ impl Drop for StateFolder {
     }
 }
 
-/// Removes the folders in a directory, which are those of tasks. Files, the lock among them, stay.
+/// Removes the folders of tasks. Whatever else the user has in the directory stays.
 fn empty(directory: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            std::fs::remove_dir_all(path)?;
+    for name in [TASKS, RESTORE] {
+        match std::fs::remove_dir_all(directory.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
     Ok(())

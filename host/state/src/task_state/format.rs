@@ -46,9 +46,9 @@ pub(super) fn write(states: &[TaskState]) -> Vec<u8> {
         bytes.push(declaration.value as u8);
         bytes.push(declaration.map_key.map_or(0, |key| key as u8));
         match contents {
-            Contents::List(values) => {
-                varint(&mut bytes, values.len());
-                (0..values.len()).for_each(|row| cell(&mut bytes, super::cell(values, row)));
+            Contents::List(values, others) => {
+                varint(&mut bytes, values.len() - others);
+                (*others..values.len()).for_each(|row| cell(&mut bytes, super::cell(values, row)));
             }
             Contents::Map { layout, entries, .. } => {
                 varint(&mut bytes, entries.len());
@@ -202,7 +202,7 @@ impl<'a> Input<'a> {
             for _ in 0..elements {
                 push(&mut values, self.cell(value.is_words())?);
             }
-            return Ok(Contents::List(values));
+            return Ok(Contents::List(values, 0));
         };
         let (mut entries, mut bytes) = (BTreeMap::new(), 0);
         for _ in 0..elements {

@@ -79,7 +79,7 @@ fn what_was_before_is_kept_once_and_undone_whatever_the_order_of_changes() {
         states.put(2, &words(&[5, 7]), &bytes(&["", text])).unwrap();
     }
     let kept = |state: usize| match &states.states[state].undo {
-        Undo::Restore(Contents::List(old)) => old.len(),
+        Undo::Restore(Contents::List(old, _)) => old.len(),
         Undo::Entries(entries) => entries.len(),
         other => panic!("{other:?}"),
     };
@@ -184,4 +184,26 @@ fn what_was_not_declared_so_is_refused() {
     let map_key = Some(KeyLayout::U64);
     assert!(TaskStateDeclaration { map_key, ..declarations().remove(0) }.check().is_err());
     assert!(declarations().iter().all(|state| state.check().is_ok()));
+}
+
+#[test]
+fn a_union_does_not_multiply_with_restarts() {
+    let declarations = [declared("all", TaskStateKind::Union, ValueLayout::U64)];
+    let mut snapshots: Vec<Vec<u8>> = Vec::new();
+    for restart in 0..4_u64 {
+        let tasks = (0..3).map(|task| {
+            let mut states = TaskStates::restore(&declarations, &snapshots, task, 3).unwrap();
+            let elements = 3 * restart;
+            assert_eq!(states.list(0).unwrap().len() as u64, elements, "of all tasks before");
+            states.append(0, &Column::Words(vec![u64::from(task)])).unwrap();
+            states.commit();
+            states.snapshot()
+        });
+        snapshots = tasks.collect();
+    }
+    let mut last = TaskStates::restore(&declarations, &snapshots, 2, 3).unwrap();
+    last.replace(0, &Column::Words(vec![7])).unwrap();
+    last.commit();
+    let alone = TaskStates::restore(&declarations, &[last.snapshot()], 0, 1).unwrap();
+    assert_eq!(alone.list(0).unwrap(), &Column::Words(vec![7]), "what was replaced is its own");
 }

@@ -57,7 +57,7 @@ impl Undo {
     pub(super) fn apply(self, contents: &mut Contents) {
         match (self, contents) {
             (Self::Nothing, _) => {}
-            (Self::Truncate(rows), Contents::List(values)) => values.truncate(rows),
+            (Self::Truncate(rows), Contents::List(values, _)) => values.truncate(rows),
             (Self::Entries(old), Contents::Map { entries, bytes, layout }) => {
                 for (key, value) in old {
                     set(entries, bytes, *layout, key, value);

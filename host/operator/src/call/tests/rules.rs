@@ -139,3 +139,19 @@ fn the_newest_event_time_of_each_slot_goes_with_the_writes() {
     assert_eq!(noted(TimeDomain::EventTime), [Some(5), Some(i64::MIN), Some(8)]);
     assert_eq!(noted(TimeDomain::ProcessingTime), [None, None, None]);
 }
+
+#[test]
+fn what_a_batch_emits_and_how_often_it_rejects_has_a_limit() {
+    let value = ValueType::new(ValueLayout::U64, Codec::Raw);
+    let port = Port { name: "out".to_owned(), key: None, value, broadcast: false };
+    let description = Description { outputs: vec![port], ..description(states()) };
+    let mut call = Call::new(&description, Some(backend(&description)));
+    call.limits = StateLimits { written_bytes: 100, ..StateLimits::default() };
+    call.start(2, Moment::default());
+    let twelve = words(&[1; 12]);
+    call.emit(0, &[0; 12], None, &twelve).unwrap();
+    trapped(call.emit(0, &[0; 12], None, &twelve), "more than 100 bytes of one batch");
+    call.reject(0, "one".to_owned()).unwrap();
+    call.reject(1, "two".to_owned()).unwrap();
+    trapped(call.reject(1, "three".to_owned()), "more rejections than the 2 rows");
+}
