@@ -46,24 +46,38 @@ fn many_crashes_in_one_life_lose_and_double_nothing() {
         };
     for seed in seeds {
         println!("seed {seed}");
-        let mut scenario = Scenario::new(seed);
-        scenario.hasty = seed % 2 == 0;
-        let mut deaths = 0;
-        while deaths < 12 {
-            let death = match deaths % 2 {
-                0 => Death::AfterCalls(3 + seed % 7 + deaths * 5),
-                _ => Death::AfterSteps(200 + seed * 37 % 1500 + deaths * 300),
-            };
-            if scenario.run(death) == Ending::Completed {
-                break;
-            }
-            scenario.world.store.heal();
-            deaths += 1;
+        // In a long run some of the seeds use RocksDB, which takes its time.
+        crash_often(seed, seed >= 1000 && seed % 10 == 3);
+    }
+}
+
+#[test]
+fn crashes_that_move_state_between_the_heap_and_rocksdb_lose_and_double_nothing() {
+    for seed in 200..206 {
+        println!("seed {seed}");
+        crash_often(seed, true);
+    }
+}
+
+fn crash_often(seed: u64, rocks: bool) {
+    let mut scenario = Scenario::new(seed);
+    scenario.hasty = seed.is_multiple_of(2);
+    scenario.rocks = rocks;
+    let mut deaths = 0;
+    while deaths < 12 {
+        let death = match deaths % 2 {
+            0 => Death::AfterCalls(3 + seed % 7 + deaths * 5),
+            _ => Death::AfterSteps(200 + seed * 37 % 1500 + deaths * 300),
+        };
+        if scenario.run(death) == Ending::Completed {
+            break;
         }
         scenario.world.store.heal();
-        assert_eq!(scenario.run(Death::Never), Ending::Completed, "seed {seed}");
-        scenario.check();
+        deaths += 1;
     }
+    scenario.world.store.heal();
+    assert_eq!(scenario.run(Death::Never), Ending::Completed, "seed {seed}");
+    scenario.check();
 }
 
 #[test]
@@ -105,7 +119,7 @@ fn what_is_late_does_not_depend_on_failures() {
 #[test]
 fn a_checkpoint_that_cannot_be_published_commits_nothing() {
     let mut given_up = 0;
-    for calls in 4..60 {
+    for calls in (4..60).step_by(2) {
         for steps in [600, 1500, 2500, 4000] {
             let mut scenario = Scenario::new(calls);
             scenario.outage = Some(calls);
@@ -121,5 +135,5 @@ fn a_checkpoint_that_cannot_be_published_commits_nothing() {
             scenario.check();
         }
     }
-    assert!(given_up > 50, "the store failed in {given_up} runs only");
+    assert!(given_up > 25, "the store failed in {given_up} runs only");
 }

@@ -1,11 +1,12 @@
-//! The simulation: engine, coordinator and checkpoint protocol, with a native operator, under a clock, a store and a
-//! scheduler that a seed decides. No threads, no wasm, no real time.
+//! The simulation: engine, coordinator and checkpoint protocol, with native operators, under a clock, a store and a
+//! scheduler that a seed decides. No threads, no wasm, no real time; the heap for state, and in some runs RocksDB.
 //!
 //! The checks are always the same: whatever happened, once the job has ended the world outside has seen every result
 //! exactly once.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
+mod backends;
 mod crashes;
 mod scheduler;
 

@@ -9,21 +9,29 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use statehouse_checkpoint::testing::FaultStore;
 use statehouse_engine::{
-    Assembled, BackendRequest, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, ManualClock,
-    Node, NodeKind, RestorePoint, Step, Turn, assemble,
+    Assembled, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, ManualClock, Node, NodeKind,
+    RestorePoint, Step, Turn, assemble,
 };
 use statehouse_operator::ErrorPolicy;
-use statehouse_state::{HeapBackend, KeyGroups};
-use statehouse_tests::outside::{DISORDER, Numbers, Outside};
-use statehouse_tests::tally::{TallyFactory, description, expected_poison, expected_sums};
+use statehouse_state::KeyGroups;
+use statehouse_tests::ledger::{self, LedgerFactory, expected_reports, expected_spent};
+use statehouse_tests::outside::{DISORDER, Number, Numbers, Outside, Row};
+use statehouse_tests::tally::{self, TallyFactory, expected_poison, expected_sums};
+
+use crate::backends::{Backends, folder};
 
 /// How many records a run has.
 const RECORDS: u64 = 1500;
+/// How many rules come in beside them, for the first two thirds of the time.
+const RULES: u64 = 60;
 
 /// What survives the death of the process.
 pub(crate) struct World {
     pub(crate) numbers: Numbers,
+    pub(crate) rules: Numbers,
     pub(crate) sums: Outside,
+    pub(crate) reports: Outside,
+    pub(crate) spent: Outside,
     pub(crate) raw: Outside,
     pub(crate) dead: Outside,
     pub(crate) late: Outside,
@@ -56,8 +64,10 @@ pub(crate) struct Scenario {
     /// Whether checkpoints have so little time that many are given up.
     pub(crate) hasty: bool,
     /// Whether many records come after their window is over. What is late then depends on where batches are cut, so
-    /// there is one source task.
+    /// there is one source task, and no ledger.
     pub(crate) tardy: bool,
+    /// Whether more than half of the lives of the process, by chance, keep their state in RocksDB. They take long.
+    pub(crate) rocks: bool,
     /// The store call from which on the store fails for a while, and the process goes on.
     pub(crate) outage: Option<u64>,
     runs: u32,
@@ -67,7 +77,10 @@ impl Scenario {
     pub(crate) fn new(seed: u64) -> Self {
         let world = World {
             numbers: Numbers::new(seed, RECORDS),
+            rules: Numbers::new(!seed, RULES).every(50),
             sums: Outside::default(),
+            reports: Outside::default(),
+            spent: Outside::default(),
             raw: Outside::default(),
             dead: Outside::default(),
             late: Outside::default(),
@@ -82,6 +95,7 @@ impl Scenario {
             clock,
             hasty: false,
             tardy: false,
+            rocks: false,
             outage: None,
             runs: 0,
         }
@@ -90,35 +104,50 @@ impl Scenario {
     fn graph(&mut self) -> Graph {
         // Every run chooses another parallelism.
         let tasks = |most: u32, random: &mut StdRng| random.random_range(1..=most);
-        let random = &mut self.random;
-        let source = NodeKind::Source(Arc::new(self.world.numbers.clone()));
+        let (world, random) = (&self.world, &mut self.random);
         let (sources, lag) = match self.tardy {
             true => (1, 0),
             false => (tasks(3, random), DISORDER + 3 * 7 * 6),
         };
-        let mut source = Node::new("numbers", source).with_parallelism(sources);
-        source.watermark_lag = Some(lag);
-        let inputs = BTreeMap::from([("numbers".to_owned(), vec!["numbers".to_owned()])]);
-        let factory = Arc::new(TallyFactory(description()));
-        let tally = NodeKind::Operator { factory, inputs };
+        let source = |id: &str, numbers: &Numbers| {
+            let mut source = Node::new(id, NodeKind::Source(Arc::new(numbers.clone())));
+            source.watermark_lag = Some(lag);
+            source
+        };
+        let tally = NodeKind::Operator {
+            factory: Arc::new(TallyFactory(tally::description())),
+            inputs: BTreeMap::from([("numbers".to_owned(), vec!["numbers".to_owned()])]),
+        };
         let mut tally = Node::new("tally", tally).with_parallelism(tasks(3, random));
         tally.on_error = ErrorPolicy::DeadLetter;
-        let sink = |id: &str, input: &str, outside: &Outside| {
-            let (factory, inputs) = (Arc::new(outside.clone()), vec![input.to_owned()]);
-            Node::new(id, NodeKind::Sink { factory, inputs })
-        };
-        let nodes = vec![
-            source,
+        let mut nodes = vec![
+            source("numbers", &world.numbers).with_parallelism(sources),
             tally,
-            sink("sums", "tally.sums", &self.world.sums).with_parallelism(tasks(2, random)),
-            sink("raw", "numbers", &self.world.raw).with_parallelism(tasks(2, random)),
-            sink("dead", "tally.dead-letters", &self.world.dead),
-            sink("late", "tally.late", &self.world.late).with_parallelism(tasks(2, random)),
+            sink("sums", "tally.sums", &world.sums).with_parallelism(tasks(2, random)),
+            sink("raw", "numbers", &world.raw).with_parallelism(tasks(2, random)),
+            sink("dead", "tally.dead-letters", &world.dead),
+            sink("late", "tally.late", &world.late).with_parallelism(tasks(2, random)),
         ];
+        if !self.tardy {
+            let inputs = ["numbers", "rules"].map(|id| (id.to_owned(), vec![id.to_owned()]));
+            let ledger = NodeKind::Operator {
+                factory: Arc::new(LedgerFactory(ledger::description())),
+                inputs: BTreeMap::from(inputs),
+            };
+            let mut ledger = Node::new("ledger", ledger).with_parallelism(tasks(3, random));
+            ledger.on_error = ErrorPolicy::Skip;
+            nodes.extend([
+                // One task, which reads in order, so that no rule is late.
+                source("rules", &world.rules),
+                ledger,
+                sink("reports", "ledger.reports", &world.reports),
+                sink("spent", "ledger.spent", &world.spent),
+            ]);
+        }
         Graph::check("simulated", KeyGroups::new(13).unwrap(), nodes).unwrap()
     }
 
-    fn assemble(&mut self) -> Result<Assembled, String> {
+    fn assemble(&mut self, backends: Backends) -> Result<Assembled, String> {
         let store = self.world.store.checkpoints();
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
         let newest = block_on(store.list()).map_err(|error| error.chain())?;
@@ -139,21 +168,14 @@ impl Scenario {
             inline_threshold: self.random.random_range(0..3000),
             ..CheckpointSettings::default()
         };
-        let backend = Arc::new(|request: BackendRequest<'_>| {
-            let BackendRequest { description, key_groups, range, .. } = request;
-            let layout = description.state_key().expect("the tally is keyed").layout;
-            let (states, timers) = (&description.states, &description.timers);
-            let heap = HeapBackend::new(layout, states, timers, key_groups, range)?;
-            Ok(Box::new(heap) as Box<dyn statehouse_state::Backend>)
-        });
         let plan = JobPlan {
             graph: self.graph(),
             settings,
             checkpoints: Some(Checkpoints { store, lease }),
             restore,
             clock: Arc::new(self.clock.clone()),
-            backend,
-            scratch: None,
+            backend: backends.factory,
+            scratch: Some(backends.scratch),
             seed: 7,
         };
         assemble(plan).map_err(|error| error.to_string())
@@ -162,6 +184,11 @@ impl Scenario {
     /// Runs the job until it ends, or its process dies.
     pub(crate) fn run(&mut self, death: Death) -> Ending {
         self.runs += 1;
+        let folder = folder();
+        let backends = match self.rocks && self.random.random_bool(0.6) {
+            true => Backends::rocks(folder.path()),
+            false => Backends::heap(folder.path()),
+        };
         self.trace.push(format!("run {}", self.runs));
         let (mut last_call, mut last_step) = (u64::MAX, u64::MAX);
         match death {
@@ -176,7 +203,7 @@ impl Scenario {
         if let Some(calls) = self.outage {
             self.world.store.crash_after(calls);
         }
-        let mut job = match self.assemble() {
+        let mut job = match self.assemble(backends) {
             Ok(job) => job,
             Err(reason) => return Ending::Died(reason),
         };
@@ -223,6 +250,9 @@ impl Scenario {
         // Thousands of rows say little when they are printed: whether they are equal is enough.
         assert!(world.sums.committed() == expected_sums(world.numbers.all()), "sums differ");
         assert!(world.late.committed().is_empty(), "something was late");
+        let rules: Vec<Number> = world.rules.all().collect();
+        same(&world.reports.committed(), &expected_reports(world.numbers.all(), &rules));
+        same(&world.spent.committed(), &expected_spent(world.numbers.all()));
         self.check_raw();
     }
 
@@ -236,4 +266,17 @@ impl Scenario {
         assert!(world.raw.committed() == raw, "records were lost or doubled");
         assert_eq!(world.dead.committed().len(), expected_poison(world.numbers.all()));
     }
+}
+
+fn sink(id: &str, input: &str, outside: &Outside) -> Node {
+    let (factory, inputs) = (Arc::new(outside.clone()), vec![input.to_owned()]);
+    Node::new(id, NodeKind::Sink { factory, inputs })
+}
+
+/// Says of two sorted tables where they begin to differ.
+fn same(found: &[Row], expected: &[Row]) {
+    let rows = found.iter().zip(expected);
+    let first = rows.enumerate().find(|(_, (found, expected))| found != expected);
+    assert!(first.is_none(), "row {first:?}: found and expected differ");
+    assert_eq!(found.len(), expected.len(), "rows were lost or doubled");
 }

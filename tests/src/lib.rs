@@ -1,6 +1,7 @@
 //! What the simulation and the integration tests share: an outside world that survives crashes, sources and sinks in
 //! it, native operators, and the answers of Nexmark's queries.
 
+pub mod ledger;
 #[cfg(feature = "full")]
 pub mod nexmark;
 pub mod outside;

@@ -20,6 +20,7 @@ pub struct Numbers {
     seed: u64,
     records: u64,
     batch: u64,
+    step: i64,
 }
 
 /// One input record.
@@ -45,13 +46,19 @@ impl Numbers {
         let key = KeyType { layout: KeyLayout::U64, codec: Codec::Raw, schema: None };
         let value = ValueType::new(ValueLayout::S64, Codec::Raw);
         let port = Port { name: "numbers".into(), key: Some(key), value, broadcast: false };
-        Self { port, seed, records, batch: 7 }
+        Self { port, seed, records, batch: 7, step: 3 }
+    }
+
+    /// With that many milliseconds from one record to the next, instead of 3.
+    #[must_use]
+    pub fn every(self, step: i64) -> Self {
+        Self { step, ..self }
     }
 
     /// Record `index`: times rise, a little out of order; a key is one of a few within a window.
     pub fn record(&self, index: u64) -> Number {
         let chance = mix(self.seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let time = 3 * index as i64 + (chance % DISORDER as u64) as i64;
+        let time = self.step * index as i64 + (chance % DISORDER as u64) as i64;
         let key = (time / WINDOW) as u64 * 1000 + (chance >> 20) % 11;
         Number { time, key, value: (chance >> 32) as i64 % 1000 }
     }

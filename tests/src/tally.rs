@@ -131,7 +131,7 @@ impl Operator for Tally {
 }
 
 /// When the window that a key belongs to is over.
-fn window_end(key: u64) -> i64 {
+pub(crate) fn window_end(key: u64) -> i64 {
     (key / 1000 + 1) as i64 * WINDOW
 }
 

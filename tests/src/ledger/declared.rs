@@ -1,0 +1,105 @@
+//! What the ledger declares: a state of every kind.
+
+use statehouse_operator::{Codec, Description, KeyType, Port, ValueType};
+use statehouse_state::{
+    KeyLayout, Merge, StateDeclaration, StateId, StateKind, TaskStateDeclaration, TaskStateKind,
+    TimeDomain, TimerDeclaration, TimerId, Ttl, TtlUpdate, TtlVisibility, ValueLayout,
+};
+
+use crate::outside::WINDOW;
+
+pub(super) const ORDER: StateId = StateId(0);
+pub(super) const LIST: StateId = StateId(1);
+pub(super) const COUNT: StateId = StateId(2);
+pub(super) const TOTAL: StateId = StateId(3);
+pub(super) const SEEN: StateId = StateId(4);
+pub(super) const TOGGLED: StateId = StateId(5);
+pub(super) const RECENT: StateId = StateId(6);
+pub(super) const REPEATS: StateId = StateId(7);
+pub(super) const DUE: TimerId = TimerId(0);
+pub(super) const SPLIT: u32 = 0;
+pub(super) const HEARD: u32 = 1;
+pub(super) const RULES: u32 = 2;
+
+/// What the operator declares.
+pub fn description() -> Description {
+    let key = || Some(KeyType { layout: KeyLayout::U64, codec: Codec::Raw, schema: None });
+    let number = || ValueType::new(ValueLayout::S64, Codec::Raw);
+    let text = ValueType::new(ValueLayout::Bytes, Codec::Text);
+    Description {
+        name: "ledger".into(),
+        version: "1".into(),
+        inputs: vec![
+            Port { name: "numbers".into(), key: key(), value: number(), broadcast: false },
+            Port { name: "rules".into(), key: None, value: number(), broadcast: true },
+        ],
+        outputs: vec![
+            Port { name: "reports".into(), key: key(), value: text, broadcast: false },
+            Port { name: "spent".into(), key: None, value: number(), broadcast: false },
+        ],
+        states: states(),
+        timers: vec![TimerDeclaration { name: "due".into(), domain: TimeDomain::EventTime }],
+        task_states: vec![
+            task_state("split", TaskStateKind::Split),
+            task_state("heard", TaskStateKind::Union),
+            task_state("rules", TaskStateKind::Broadcast),
+        ],
+        metrics: vec![],
+    }
+}
+
+/// The keyed states, in the order of their numbers.
+fn states() -> Vec<StateDeclaration> {
+    use ValueLayout::{Bytes, S64, U64};
+    // Longer than a window, so that nothing expires while its records come in.
+    let ttl = Some(Ttl {
+        milliseconds: WINDOW as u64,
+        domain: TimeDomain::EventTime,
+        update: TtlUpdate::OnReadAndWrite,
+        visibility: TtlVisibility::NeverReturnExpired,
+    });
+    let map = |name, key, value| StateDeclaration {
+        map_key: Some(key),
+        ..state(name, StateKind::Map, value)
+    };
+    let reducing = |name, merge, value| StateDeclaration {
+        merge: Some(merge),
+        ..state(name, StateKind::Reducing, value)
+    };
+    vec![
+        StateDeclaration { ttl, ..state("order", StateKind::Value, U64) },
+        state("list", StateKind::List, U64),
+        reducing("count", Merge::Count, U64),
+        reducing("total", Merge::Sum, S64),
+        reducing("seen", Merge::SetUnion, Bytes),
+        map("toggled", KeyLayout::U64, U64),
+        StateDeclaration { ttl, ..map("recent", KeyLayout::Bytes, Bytes) },
+        reducing("repeats", Merge::Sum, U64),
+    ]
+}
+
+fn state(name: &str, kind: StateKind, value: ValueLayout) -> StateDeclaration {
+    StateDeclaration {
+        name: name.into(),
+        kind,
+        value,
+        codec: "raw".into(),
+        schema: None,
+        map_key: None,
+        merge: None,
+        ttl: None,
+        schema_version: 1,
+    }
+}
+
+fn task_state(name: &str, kind: TaskStateKind) -> TaskStateDeclaration {
+    TaskStateDeclaration {
+        name: name.into(),
+        kind,
+        value: ValueLayout::S64,
+        codec: "raw".into(),
+        schema: None,
+        map_key: (kind == TaskStateKind::Broadcast).then_some(KeyLayout::U64),
+        schema_version: 1,
+    }
+}
