@@ -119,8 +119,9 @@ impl Entries {
 /// *Time-to-live.* Each value, and each entry of a collection, has a stamp: when it was last written (or read, if the
 /// declaration says so and the write set says [`Touch`](crate::WriteOp::Touch)). It is expired once `stamp +
 /// milliseconds` is not after the time of the invocation, on the declared clock; [`ttl`](crate::ttl) has the rules.
-/// Expired values do not show in reads, unless the declaration returns them until they are cleaned up. A backend
-/// cleans up on access, in passing, and in snapshots; what is expired counts for nothing but [`entries`].
+/// Expired values do not show in reads, unless the declaration returns them until they are cleaned up. When a
+/// backend cleans up is its own business: on access, in passing, in snapshots, in compactions. What is expired counts
+/// for nothing but [`entries`].
 ///
 /// [`entries`]: Backend::entries
 ///

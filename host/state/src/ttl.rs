@@ -4,7 +4,7 @@ use crate::backend::Now;
 use crate::declaration::{TimeDomain, Ttl, TtlVisibility};
 
 /// The stamp of a value that was restored from a snapshot without stamps on this clock. It does not expire until it is
-/// written, read where reads count, or stamped by a clean-up that comes past it.
+/// written, read where reads count, or stamped by a clean-up that comes past it (the heap's does).
 pub const NO_STAMP: i64 = i64::MIN;
 
 /// Whether a value with this stamp is expired.
