@@ -3,6 +3,7 @@
 //! Responsible for assigning records to windows, for keeping one accumulator for each, and for firing. All of it is
 //! made of map states and timers that any operator can declare; nothing here talks to the host by itself.
 
+mod closed;
 mod global;
 mod panes;
 mod session;

@@ -17,6 +17,7 @@ use std::rc::{Rc, Weak};
 
 use serde::{Deserialize, Serialize};
 
+use super::closed::Closed;
 use super::spec::{Kind, pane};
 use super::{OnWindow, Window, WindowClock, Windows};
 use crate::codec::Value;
@@ -39,7 +40,8 @@ pub(super) struct Panes<A: Aggregate> {
     clock: WindowClock,
     open: ValueState<Open<A::Accumulator>>,
     panes: MapState<i64, A::Accumulator>,
-    closed: ValueState<Closed<A::Accumulator>>,
+    /// See [`Closed`].
+    closed: ValueState<Vec<u8>>,
     timer: Timer,
 }
 
@@ -54,16 +56,6 @@ struct Open<V> {
 impl<V> Default for Open<V> {
     fn default() -> Self {
         Self { pane: i64::MIN, others: 0, accumulator: None }
-    }
-}
-
-/// Panes that are over, in the order of time.
-#[derive(Clone, Serialize, Deserialize)]
-struct Closed<V>(Vec<(i64, V)>);
-
-impl<V> Default for Closed<V> {
-    fn default() -> Self {
-        Self(Vec::new())
     }
 }
 
@@ -215,12 +207,13 @@ impl<A: Aggregate> Panes<A> {
             let window = arrived.into_iter().find(|(pane, _)| *pane == end - shape.size);
             window.map(|(_, accumulator)| A::result(&accumulator))
         } else {
-            let (result, is_empty) = self.closed.update(|closed| {
-                let result = self.close(&mut closed.0, arrived, &fired);
-                (result, closed.0.is_empty())
-            });
-            if is_empty {
+            let before = self.closed.get().unwrap_or_default();
+            let mut closed = Closed::read(&before)?;
+            let result = self.close(&mut closed, arrived, &fired);
+            if closed.is_empty() {
                 self.closed.clear();
+            } else {
+                self.closed.set(Closed::write(&closed)?);
             }
             result
         };
@@ -232,6 +225,10 @@ impl<A: Aggregate> Panes<A> {
     /// Takes the panes that are over at a time out of where records go.
     fn take_before(&self, end: i64) -> Vec<(i64, A::Accumulator)> {
         let mut taken = Vec::new();
+        let nothing = |open: &Open<_>| open.others == 0 && open.pane >= end;
+        if self.open.with(|open| open.is_none_or(nothing)) {
+            return taken;
+        }
         let emptied = self.open.update(|open| {
             if open.others > 0 {
                 taken = self.panes.range(..end).collect();
