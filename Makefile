@@ -75,7 +75,7 @@ bench: build ## the figures of docs/benchmarks.md
 	$(STATEHOUSE) bench sum --records 10000000 --keys 5000000 --backend rocksdb --value-bytes 200
 	$(STATEHOUSE) bench state
 	$(STATEHOUSE) bench windows
-	$(STATEHOUSE) bench windows --keys 100000 --density 5
+	$(STATEHOUSE) bench windows --keys 10000 --density 20
 
 fmt: ## formats everything
 	cargo fmt --all

@@ -107,13 +107,13 @@ pub(super) struct StateArgs {
 #[derive(Debug, Args)]
 pub(super) struct WindowsArgs {
     /// Distinct keys, uniformly drawn
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     keys: u64,
     /// Records of one run
     #[arg(long, value_name = "N", default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     records: u64,
     /// Records of each key in each slide, about
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     density: u64,
     /// The length of a window
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]

@@ -33,7 +33,7 @@ pub struct RocksOptions {
     /// Uncompressed size of a table's blocks. 4 KiB.
     #[serde(deserialize_with = "size")]
     pub block_size: u64,
-    /// Bits of Bloom filter a key; 0 for none. 10.
+    /// Bits of Bloom filter a key in tables, and whether memtables have a filter at all; 0 for none. 10.
     pub bloom_bits_per_key: f64,
     /// How tables are compressed. LZ4.
     pub compression: Compression,
@@ -80,6 +80,9 @@ pub enum CompactionStyle {
 }
 
 const MIB: u64 = 1 << 20;
+
+/// The share of a memtable that its Bloom filter takes.
+const MEMTABLE_BLOOM_RATIO: f64 = 0.1;
 
 impl Default for RocksOptions {
     fn default() -> Self {
@@ -159,6 +162,11 @@ impl RocksResources {
         to.set_write_buffer_manager(&self.write_buffers);
         to.set_write_buffer_size(bytes(from.write_buffer_size));
         to.set_max_write_buffer_number(from.max_write_buffer_number);
+        if from.bloom_bits_per_key > 0.0 {
+            // Most keys that are looked up are in tables; the search through a memtable's list is dear.
+            to.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
+            to.set_memtable_whole_key_filtering(true);
+        }
         to.set_max_background_jobs(from.max_background_jobs);
         to.set_compression_type(match from.compression {
             Compression::None => DBCompressionType::None,
