@@ -38,7 +38,8 @@ impl Plain {
         if kind == Kind::Reducing {
             options.set_merge_operator_associative("sum", sum);
         }
-        let db = DB::open_cf(&options, path, ["default"]).map_err(|error| error.to_string())?;
+        let db = DB::open_cf_with_opts(&options, path, [("default", options.clone())])
+            .map_err(|error| error.to_string())?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
         Ok(Self { kind, db, unlogged, batches: 0 })
