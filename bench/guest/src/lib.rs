@@ -126,11 +126,8 @@ impl OverWindows {
     }
 }
 
-const OPERATORS: &[Exported] = &[
-    Exported::of::<Sum>(),
-    Exported::of::<SumBytes>(),
-    Exported::of::<OverWindows>(),
-];
+const OPERATORS: &[Exported] =
+    &[Exported::of::<Sum>(), Exported::of::<SumBytes>(), Exported::of::<OverWindows>()];
 
 struct Component;
 

@@ -29,12 +29,8 @@ pub fn mode() -> Option<&'static str> {
 pub fn describe(name: &str) -> Description {
     let key = || Some(KeyDescription { layout: KeyType::U64, codec: Codec::Raw, schema: None });
     let number = || ValueDescription { layout: ValueType::S64, codec: Codec::Raw, schema: None };
-    let port = |name: &str| Port {
-        name: name.to_owned(),
-        key: key(),
-        value: number(),
-        broadcast: false,
-    };
+    let port =
+        |name: &str| Port { name: name.to_owned(), key: key(), value: number(), broadcast: false };
     let sum = State {
         name: "sum".to_owned(),
         kind: StateKind::Value,
