@@ -10,14 +10,16 @@ export CARGO_TARGET_DIR ?= $(STATEHOUSE_CACHE)/target
 # RocksDB is built once, by scripts/rocksdb, and linked by every build. Without these variables cargo compiles it.
 export ROCKSDB_LIB_DIR ?= $(STATEHOUSE_CACHE)/rocksdb-11.8.1
 export ROCKSDB_STATIC ?= 1
-# Where scripts/rocksdb puts libclang if the system has none; empty otherwise, which means the system's.
-cached_libclang = $(shell ls -d $(STATEHOUSE_CACHE)/libclang/clang/native 2>/dev/null)
+# Where scripts/rocksdb puts libclang if the system has none. An empty LIBCLANG_PATH would hide the system's.
+cached_libclang := $(wildcard $(STATEHOUSE_CACHE)/libclang/clang/native)
+ifneq ($(cached_libclang),)
 export LIBCLANG_PATH ?= $(cached_libclang)
-export BINDGEN_EXTRA_CLANG_ARGS ?= $(if $(cached_libclang),-I$(shell cc -print-file-name=include))
+export BINDGEN_EXTRA_CLANG_ARGS ?= -I$(shell cc -print-file-name=include)
+endif
 
 STATEHOUSE := $(CARGO_TARGET_DIR)/release/statehouse
 
-.PHONY: help setup build which demo test check unit examples integration soak bench fmt
+.PHONY: help setup build binary which demo test check unit examples integration soak bench fmt
 
 help: ## shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,7 +27,11 @@ help: ## shows this list
 setup: ## installs what is missing for building the host and guests
 	@scripts/setup
 
+# What comes after set-up is another make: it sees what set-up has installed.
 build: setup ## builds the release binary
+	@$(MAKE) --no-print-directory binary
+
+binary:
 	@cargo build --release --locked -p statehouse-server
 
 which: ## prints the release binary's path
@@ -34,7 +40,8 @@ which: ## prints the release binary's path
 demo: build ## the flights of 2013, from download to results
 	@STATEHOUSE=$(STATEHOUSE) scripts/demo
 
-test: setup check unit examples integration ## everything that CI runs
+test: setup ## everything that CI runs
+	@$(MAKE) --no-print-directory check unit examples integration
 
 check: ## formatting and lints
 	cargo fmt --all --check
