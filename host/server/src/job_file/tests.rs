@@ -284,7 +284,7 @@ fn overrides_that_lead_nowhere_are_told_why() {
     check("job..x=1", "a part of the path is empty");
     check(
         "jobs.x=1",
-        "`--set jobs.x=1`: there is no `jobs`; a path begins with one of `job`, `checkpoint`, `dead-letters`, \
+        "`--set jobs.x=1`: there is no `jobs`; a path begins with one of `job`, `checkpoint`, `state`, `dead-letters`, \
          `source`, `operator`, `sink`",
     );
     check(
