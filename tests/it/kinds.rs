@@ -103,7 +103,7 @@ fn state_moves_between_backends_and_tasks_while_the_process_is_killed() {
     while kills < KILLS {
         let (arguments, patience) = next();
         let mut child = place.start(&strs(&arguments));
-        if !wait(&mut child, Duration::from_millis(patience + u64::from(kills) * 10)) {
+        if !wait(&mut child, Duration::from_millis(patience + u64::from(kills) * 30)) {
             let ended = child.wait().unwrap();
             let again = || place.run(&strs(&arguments));
             assert!(ended.success(), "after {kills} kills, seed {seed}: {:#?}", again());
@@ -195,7 +195,7 @@ fn two_jobs_cannot_share_a_folder_of_local_state() {
     let place = Workplace::with_guests(&job(1_000_000, "rate = 500"));
     let mut first = place.start(&strs(&run_as("rocksdb", 1)));
     let mut owned = false;
-    for _ in 0..200 {
+    for _ in 0..1200 {
         owned = owned || place.path("state/kinds/tasks/kinds-0").is_dir();
         if owned || !wait(&mut first, Duration::from_millis(50)) {
             break;
@@ -264,7 +264,7 @@ with-key = true
         let set = format!("operator.rules.parallelism={tasks}");
         let before = remembered(&place).len();
         let mut child = place.start(&["run", "job.toml", "--set", &set]);
-        for _ in 0..400 {
+        for _ in 0..1200 {
             if remembered(&place).len() > before + 300
                 || !wait(&mut child, Duration::from_millis(50))
             {
