@@ -38,7 +38,7 @@ fn main() {
     };
     println!("ns a record, batches of {BATCH}, median of {RUNS} runs of {RECORDS} records");
     println!(
-        "{:>10} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>9} {:>11} {:>11} {:>11}",
+        "{:>10} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>9} {:>11} {:>11} {:>11} {:>11}",
         "keys",
         "heap",
         "begin",
@@ -48,6 +48,7 @@ fn main() {
         "std",
         "of bare",
         "bytes/key",
+        "in snapshot",
         "start µs",
         "worst µs"
     );
