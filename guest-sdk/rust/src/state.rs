@@ -10,6 +10,7 @@ pub(crate) mod reducing;
 pub(crate) mod set;
 mod words;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::call::{Call, Pending};
@@ -199,6 +200,26 @@ impl Identity {
     #[cold]
     fn fault(&self, call: &Call, error: crate::error::Error) {
         call.fault(error.about(format_args!("state `{}`", self.name)));
+    }
+
+    /// Goes to what a slot has in a cache, once `open` has made room in it. `None` if the record was refused for it.
+    #[inline]
+    fn visit<C, R>(
+        &self,
+        call: &Call,
+        (cache, slot): (&RefCell<C>, usize),
+        open: impl FnOnce(&mut C, &Call, usize) -> bool,
+        act: impl FnOnce(&mut C, usize) -> Result<R>,
+    ) -> Option<R> {
+        let Ok(mut cache) = cache.try_borrow_mut() else {
+            self.nested(call);
+            return None;
+        };
+        if !open(&mut cache, call, slot) {
+            call.no_key("state", &self.name);
+            return None;
+        }
+        act(&mut cache, slot).map_err(|error| self.fault(call, error)).ok()
     }
 
     /// The error for code of the operator's that uses a state while the state is in the hands of such code.

@@ -11,7 +11,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use crate::call::Call;
 use crate::codec::Value;
@@ -156,18 +156,27 @@ impl<O: 'static> Setup<O> {
         Windowed { store }
     }
 
-    /// Declares the timers of windows.
-    fn window_timer<K: Value>(
+    /// Makes a store of windows with its timers: `fire` is called with the store when one is due.
+    fn window_store<K: Value, S: 'static>(
         &mut self,
         name: &str,
         windows: &Windows,
-        handler: impl Fn(&mut O, Fired<K>) -> Result<()> + 'static,
-    ) -> crate::Timer {
-        if windows.processing_time {
-            self.processing_timer(name, handler)
-        } else {
-            self.event_timer(name, handler)
-        }
+        fire: impl Fn(&S, &mut O, Fired<K>) -> Result<()> + 'static,
+        store: impl FnOnce(crate::Timer) -> S,
+    ) -> Rc<S> {
+        // The timers' handler needs the store, and the store needs the timers.
+        Rc::new_cyclic(|this: &Weak<S>| {
+            let this = Weak::<S>::clone(this);
+            let handler = move |operator: &mut O, fired: Fired<K>| {
+                let store = this.upgrade().expect("the operator's fields outlive its handlers");
+                fire(&store, operator, fired)
+            };
+            store(if windows.processing_time {
+                self.processing_timer(name, handler)
+            } else {
+                self.event_timer(name, handler)
+            })
+        })
     }
 }
 

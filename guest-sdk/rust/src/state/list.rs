@@ -111,23 +111,9 @@ impl<T: Value> ListState<T> {
 
     /// Goes to the list of the current key. `None` if the record was refused for it.
     fn each<R>(&self, act: impl FnOnce(&mut Cache<T>, usize) -> Result<R>) -> Option<R> {
-        let of = &self.lists.of;
-        let Ok(mut cache) = self.lists.cache.try_borrow_mut() else {
-            of.nested(&self.call);
-            return None;
-        };
         let slot = self.call.slot.get() as usize;
-        if !cache.open(&self.call, slot) {
-            self.call.no_key("state", &of.name);
-            return None;
-        }
-        match act(&mut cache, slot) {
-            Ok(result) => Some(result),
-            Err(error) => {
-                of.fault(&self.call, error);
-                None
-            }
-        }
+        let lists = &self.lists;
+        lists.of.visit(&self.call, (&lists.cache, slot), Cache::open, act)
     }
 }
 

@@ -265,22 +265,8 @@ impl<K: Value, V: Value> MapState<K, V> {
     }
 
     fn on<R>(&self, slot: usize, act: impl FnOnce(&mut Cache<V>, usize) -> Result<R>) -> Option<R> {
-        let of = &self.maps.of;
-        let Ok(mut cache) = self.maps.cache.try_borrow_mut() else {
-            of.nested(&self.call);
-            return None;
-        };
-        if !cache.open(&self.call, slot) {
-            self.call.no_key("state", &of.name);
-            return None;
-        }
-        match act(&mut cache, slot) {
-            Ok(result) => Some(result),
-            Err(error) => {
-                of.fault(&self.call, error);
-                None
-            }
-        }
+        let maps = &self.maps;
+        maps.of.visit(&self.call, (&maps.cache, slot), Cache::open, act)
     }
 }
 

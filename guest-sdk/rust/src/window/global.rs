@@ -1,6 +1,6 @@
 //! The global window: one for all time, with a trigger.
 
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,13 +51,15 @@ impl<A: Aggregate> Global<A> {
         let gathered = setup.value(&format!("{name}.gathered"));
         let reached = setup.map(&format!("{name}.reached"));
         let clock = WindowClock::new(&setup.call, windows);
-        Rc::new_cyclic(|this: &Weak<Self>| {
-            let this = Weak::<Self>::clone(this);
-            let timer = setup.window_timer(name, windows, move |operator, fired: Fired<K>| {
-                let global = this.upgrade().expect("the operator's fields outlive its handlers");
-                global.fire(operator, &fired, &handler)
-            });
-            Self { trigger, clock, gathered, reached, timer }
+        let fire = move |global: &Self, operator: &mut O, fired: Fired<K>| {
+            global.fire(operator, &fired, &handler)
+        };
+        setup.window_store(name, windows, fire, |timer| Self {
+            trigger,
+            clock,
+            gathered,
+            reached,
+            timer,
         })
     }
 

@@ -13,7 +13,7 @@
 //! over yet. A window that is over sets the timer of the next one, as long as panes are left for
 //! it. So each key has about one timer.
 
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
@@ -119,14 +119,17 @@ impl<A: Aggregate> Panes<A> {
         let panes = setup.map(&format!("{name}.panes"));
         let closed = setup.value(&format!("{name}.closed"));
         let clock = WindowClock::new(&setup.call, windows);
-        // The timer's handler needs the panes, and these need the timer.
-        Rc::new_cyclic(|this: &Weak<Self>| {
-            let this = Weak::<Self>::clone(this);
-            let timer = setup.window_timer(name, windows, move |operator, fired: Fired<K>| {
-                let panes = this.upgrade().expect("the operator's fields outlive its handlers");
-                panes.fire(operator, fired, &handler)
-            });
-            Self { shape: Shape::new(windows), clock, open, panes, closed, timer }
+        let fire = move |panes: &Self, operator: &mut O, fired: Fired<K>| {
+            panes.fire(operator, fired, &handler)
+        };
+        let shape = Shape::new(windows);
+        setup.window_store(name, windows, fire, |timer| Self {
+            shape,
+            clock,
+            open,
+            panes,
+            closed,
+            timer,
         })
     }
 

@@ -6,7 +6,7 @@
 //! *Timers.* Every session has a timer at some time up to its end. One that fires too early, because the session has
 //! grown meanwhile, is set again for the end; so a record that lengthens a session sets no timer.
 
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,13 +59,15 @@ impl<A: Aggregate> Sessions<A> {
         let sessions = setup.map(&format!("{name}.sessions"));
         let clock = WindowClock::new(&setup.call, windows);
         let lateness = windows.lateness;
-        Rc::new_cyclic(|this: &Weak<Self>| {
-            let this = Weak::<Self>::clone(this);
-            let timer = setup.window_timer(name, windows, move |operator, fired: Fired<K>| {
-                let sessions = this.upgrade().expect("the operator's fields outlive its handlers");
-                sessions.fire(operator, fired, &handler)
-            });
-            Self { gap, lateness, clock, sessions, timer }
+        let fire = move |sessions: &Self, operator: &mut O, fired: Fired<K>| {
+            sessions.fire(operator, fired, &handler)
+        };
+        setup.window_store(name, windows, fire, |timer| Self {
+            gap,
+            lateness,
+            clock,
+            sessions,
+            timer,
         })
     }
 
