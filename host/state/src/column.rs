@@ -1,6 +1,7 @@
 //! Columns: rows of one type, laid out so that a batch of them is one or two flat buffers.
 
 use crate::error::Error;
+use crate::segment::Cell;
 
 /// Rows of bytes in one arena: row `i` is `arena[offsets[i]..offsets[i + 1]]`.
 ///
@@ -187,6 +188,25 @@ impl Column {
         match self {
             Self::Words(words) => words.len() * 8,
             Self::Bytes(bytes) => bytes.arena.len() + bytes.offsets.len() * 4,
+        }
+    }
+
+    /// Row `row`. Panics if there is no such row.
+    #[inline]
+    pub fn cell(&self, row: usize) -> Cell<'_> {
+        match self {
+            Self::Words(words) => Cell::Word(words[row]),
+            Self::Bytes(bytes) => Cell::Bytes(bytes.get(row)),
+        }
+    }
+
+    /// Appends a row. Panics if it is of the other kind.
+    #[inline]
+    pub fn push_cell(&mut self, cell: Cell<'_>) {
+        match (self, cell) {
+            (Self::Words(words), Cell::Word(word)) => words.push(word),
+            (Self::Bytes(rows), Cell::Bytes(bytes)) => rows.push(bytes),
+            _ => panic!("a column has one kind of rows"),
         }
     }
 

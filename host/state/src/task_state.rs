@@ -257,8 +257,8 @@ impl TaskStates {
         let value = self.declaration(state)?.value;
         let mut all = Entries::new(layout.is_words(), value.is_words());
         for (key, value) in entries {
-            push(&mut all.keys, key.cell(layout));
-            push(&mut all.values, value.cell());
+            all.keys.push_cell(key.cell(layout));
+            all.values.push_cell(value.cell());
         }
         Ok(all)
     }
@@ -290,8 +290,7 @@ impl TaskStates {
         }
         self.check_size(state, held + keys.size_bytes() + values.size_bytes())?;
         for row in 0..keys.len() {
-            let (key, value) =
-                (MapKey::new(layout, cell(keys, row)), Kept::from(cell(values, row)));
+            let (key, value) = (MapKey::new(layout, keys.cell(row)), Kept::from(values.cell(row)));
             self.change(state, key, Some(value));
         }
         Ok(())
@@ -307,7 +306,7 @@ impl TaskStates {
             return Err(self.other_layout(state, "keys"));
         }
         for row in 0..keys.len() {
-            self.change(state, MapKey::new(layout, cell(keys, row)), None);
+            self.change(state, MapKey::new(layout, keys.cell(row)), None);
         }
         Ok(())
     }
@@ -383,21 +382,6 @@ fn share(elements: usize, task: u32, parallelism: u32) -> (usize, usize) {
         first.min(elements as u128) as usize
     };
     (first(task), first(task.saturating_add(1)))
-}
-
-fn cell(column: &Column, row: usize) -> Cell<'_> {
-    match column {
-        Column::Words(words) => Cell::Word(words[row]),
-        Column::Bytes(bytes) => Cell::Bytes(bytes.get(row)),
-    }
-}
-
-fn push(column: &mut Column, cell: Cell<'_>) {
-    match (column, cell) {
-        (Column::Words(words), Cell::Word(word)) => words.push(word),
-        (Column::Bytes(rows), Cell::Bytes(bytes)) => rows.push(bytes),
-        _ => unreachable!("a state has one layout"),
-    }
 }
 
 fn access(reason: String) -> Error {

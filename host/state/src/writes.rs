@@ -286,18 +286,12 @@ impl StateWrites {
 
     /// The entry key of a write to a collection.
     pub fn key(&self, write: usize) -> Cell<'_> {
-        match &self.keys {
-            Column::Words(words) => Cell::Word(words[write]),
-            Column::Bytes(bytes) => Cell::Bytes(bytes.get(write)),
-        }
+        self.keys.cell(write)
     }
 
     /// The value of a write.
     pub fn value(&self, write: usize) -> Cell<'_> {
-        match &self.values {
-            Column::Words(words) => Cell::Word(words[write]),
-            Column::Bytes(bytes) => Cell::Bytes(bytes.get(write)),
-        }
+        self.values.cell(write)
     }
 
     fn overlay_bytes(&self, window: &mut Window) {

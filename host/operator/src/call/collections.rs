@@ -186,14 +186,6 @@ pub(super) fn empty_entries(declared: &StateDeclaration) -> Entries {
     Entries::new(key_words, declared.value.is_words())
 }
 
-/// Row `row` of a column.
-pub(super) fn cell(column: &Column, row: usize) -> Cell<'_> {
-    match column {
-        Column::Words(words) => Cell::Word(words[row]),
-        Column::Bytes(bytes) => Cell::Bytes(bytes.get(row)),
-    }
-}
-
 fn cell_bytes(cell: Cell<'_>) -> usize {
     match cell {
         Cell::Word(_) => 8,
@@ -202,7 +194,7 @@ fn cell_bytes(cell: Cell<'_>) -> usize {
 }
 
 fn entry_bytes(entries: &Entries, row: usize) -> usize {
-    cell_bytes(cell(&entries.keys, row)) + cell_bytes(cell(&entries.values, row))
+    cell_bytes(entries.keys.cell(row)) + cell_bytes(entries.values.cell(row))
 }
 
 fn size_of_rows(entries: &Entries, from: usize) -> usize {
@@ -260,7 +252,7 @@ fn read_committed(
         if !more || rows >= scan.limit || found.len() == had {
             return Ok(more);
         }
-        last = Some(EntryKey::new(layout, cell(&found.keys, found.len() - 1)));
+        last = Some(EntryKey::new(layout, found.keys.cell(found.len() - 1)));
         // Twice as many as before, but no more than fit if they are like those so far.
         step = (step * 2).min(room / ((bytes - room) / rows).max(1) + 1);
     }
@@ -295,7 +287,7 @@ impl Merging<'_, '_> {
                 at = 0;
             }
             let theirs =
-                (at < committed.len()).then(|| ordered(self.layout, cell(&committed.keys, at)));
+                (at < committed.len()).then(|| ordered(self.layout, committed.keys.cell(at)));
             let mine = own.peek().map(|(key, _)| key.ordered());
             let (theirs_next, mine_next) = match (theirs, mine) {
                 (None, None) => return Ok(false),
@@ -311,7 +303,7 @@ impl Merging<'_, '_> {
                     _ => continue,
                 }
             } else {
-                (cell(&committed.keys, row), cell(&committed.values, row))
+                (committed.keys.cell(row), committed.values.cell(row))
             };
             let size = cell_bytes(key) + cell_bytes(value);
             if rows == self.scan.limit || size > room {
@@ -334,7 +326,7 @@ fn next_entries(
 ) -> Result<bool, Failure> {
     let Some(backend) = backend else { return Ok(false) };
     let last = committed.len().checked_sub(1);
-    let last = last.map(|last| EntryKey::new(layout, cell(&committed.keys, last)));
+    let last = last.map(|last| EntryKey::new(layout, committed.keys.cell(last)));
     let from = after(scan.from, last.as_ref(), layout);
     committed.clear();
     let more = backend.scan(state, &Scan { from, limit: CHUNK, ..*scan }, committed)?;

@@ -9,7 +9,6 @@ use statehouse_state::{
 use super::Call;
 use super::cells::lives_on_reads;
 use super::check::{other_layout, same_length};
-use super::collections::cell;
 use super::overlay::EntryKey;
 use crate::failure::Failure;
 
@@ -68,7 +67,7 @@ impl Call {
         let mut newer = Vec::new();
         for (row, &slot) in slots.iter().enumerate() {
             let Some(written) = overlay.slot(slot) else { continue };
-            match written.entries.get(&EntryKey::new(layout, cell(keys, row))) {
+            match written.entries.get(&EntryKey::new(layout, keys.cell(row))) {
                 Some(write) => newer.push((row, *write)),
                 None if written.cleared => newer.push((row, None)),
                 None => {}

@@ -77,7 +77,7 @@ impl HeapBackend {
             for row in stage {
                 let (group, hash, key) = self.invocation.key(slots[row] as usize);
                 let entries = self.groups[group as usize].collection(collection);
-                let entry = cell(keys, row);
+                let entry = keys.cell(row);
                 let mut found = entries.get(Point { hash, key, entry });
                 if let (Some(ttl), Some(Stamped { stamp, .. })) = (&ttl, found)
                     && ttl::is_expired(ttl, stamp, now)
@@ -137,8 +137,8 @@ impl HeapBackend {
             more = left == 0;
             if !more {
                 left -= 1;
-                push(&mut into.keys, Some(entry));
-                push(&mut into.values, Some(found.value));
+                into.keys.push_cell(entry);
+                into.values.push_cell(found.value);
             }
             !more
         });
@@ -227,21 +227,4 @@ fn check_kinds(
         return Err(super::wrong_window(state));
     }
     Ok(())
-}
-
-fn cell(column: &Column, row: usize) -> Cell<'_> {
-    match column {
-        Column::Words(words) => Cell::Word(words[row]),
-        Column::Bytes(bytes) => Cell::Bytes(bytes.get(row)),
-    }
-}
-
-fn push(column: &mut Column, cell: Option<Cell<'_>>) {
-    match (column, cell) {
-        (Column::Words(words), Some(Cell::Word(word))) => words.push(word),
-        (Column::Words(words), None) => words.push(0),
-        (Column::Bytes(rows), Some(Cell::Bytes(bytes))) => rows.push(bytes),
-        (Column::Bytes(rows), None) => rows.push(&[]),
-        _ => unreachable!("the kinds were compared"),
-    }
 }

@@ -171,11 +171,7 @@ impl Invocation {
 
     /// The group, hash and key of a slot.
     pub(super) fn key(&self, slot: usize) -> (u32, u64, Cell<'_>) {
-        let key = match &self.keys {
-            Column::Words(keys) => Cell::Word(keys[slot]),
-            Column::Bytes(keys) => Cell::Bytes(keys.get(slot)),
-        };
-        (self.places[slot].group, self.hashes[slot], key)
+        (self.places[slot].group, self.hashes[slot], self.keys.cell(slot))
     }
 
     /// Gathers the values of a state.

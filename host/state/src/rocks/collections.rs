@@ -113,7 +113,7 @@ impl Collection {
         let mut key = Vec::new();
         for (row, &slot) in slots.iter().enumerate() {
             key.clear();
-            self.push_key(&mut key, of, slot, cell(entries, row));
+            self.push_key(&mut key, of, slot, entries.cell(row));
             keys.push(&key);
         }
         let mut order: Vec<u32> = (0..slots.len() as u32).collect();
@@ -185,8 +185,8 @@ impl Collection {
                 return Ok(false);
             }
             yielded += 1;
-            push(&mut entries.keys, Some(entry));
-            push(&mut entries.values, Some(value.value));
+            entries.keys.push_cell(entry);
+            entries.values.push_cell(value.value);
             Ok(true)
         })?;
         Ok(more)
@@ -317,23 +317,5 @@ impl Before {
                 delete(key);
             }
         }
-    }
-}
-
-fn cell(column: &Column, row: usize) -> Cell<'_> {
-    match column {
-        Column::Words(words) => Cell::Word(words[row]),
-        Column::Bytes(bytes) => Cell::Bytes(bytes.get(row)),
-    }
-}
-
-/// Appends a cell of the column's kind; zero or empty if there is none.
-fn push(column: &mut Column, cell: Option<Cell<'_>>) {
-    match (column, cell) {
-        (Column::Words(words), Some(Cell::Word(word))) => words.push(word),
-        (Column::Words(words), None) => words.push(0),
-        (Column::Bytes(rows), Some(Cell::Bytes(bytes))) => rows.push(bytes),
-        (Column::Bytes(rows), None) => rows.push(&[]),
-        _ => unreachable!("the caller has looked"),
     }
 }

@@ -21,7 +21,7 @@
 use std::collections::BTreeMap;
 
 use super::map::{Kept, MapKey, set};
-use super::{Contents, TaskState, TaskStateDeclaration, TaskStateKind, push};
+use super::{Contents, TaskState, TaskStateDeclaration, TaskStateKind};
 use crate::column::Column;
 use crate::declaration::{KeyLayout, ValueLayout};
 use crate::error::Error;
@@ -48,7 +48,7 @@ pub(super) fn write(states: &[TaskState]) -> Vec<u8> {
         match contents {
             Contents::List(values, others) => {
                 varint(&mut bytes, values.len() - others);
-                (*others..values.len()).for_each(|row| cell(&mut bytes, super::cell(values, row)));
+                (*others..values.len()).for_each(|row| cell(&mut bytes, values.cell(row)));
             }
             Contents::Map { layout, entries, .. } => {
                 varint(&mut bytes, entries.len());
@@ -200,7 +200,7 @@ impl<'a> Input<'a> {
         let Some(layout) = map_key else {
             let mut values = Column::empty(value.is_words());
             for _ in 0..elements {
-                push(&mut values, self.cell(value.is_words())?);
+                values.push_cell(self.cell(value.is_words())?);
             }
             return Ok(Contents::List(values, 0));
         };
