@@ -78,7 +78,9 @@ mod error;
 mod fence;
 mod lock;
 mod manifest;
+mod manifests;
 mod pack;
+mod packs;
 mod paths;
 mod restore;
 mod store;
@@ -96,4 +98,5 @@ pub use manifest::{
 };
 pub use pack::{PACK_BYTES_MAX, Pack, PackSettings, PackWriter, Packed};
 pub use restore::{Check, Rejected, SegmentReader, Selection};
-pub use store::{CheckpointStore, Durability, NewSegment, WrittenFile, WrittenSegments};
+pub use packs::{NewSegment, WrittenFile, WrittenSegments};
+pub use store::{CheckpointStore, Durability};

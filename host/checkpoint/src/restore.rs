@@ -13,7 +13,8 @@ use futures::{StreamExt, TryStreamExt};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::{Epoch, Location, Manifest, PackRange, SegmentRef};
-use crate::store::{CheckpointStore, READS_CONCURRENT_MAX};
+use crate::packs::READS_CONCURRENT_MAX;
+use crate::store::CheckpointStore;
 
 /// How closely [`CheckpointStore::newest_valid`] looks at a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

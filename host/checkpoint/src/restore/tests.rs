@@ -5,7 +5,7 @@ use futures::executor::block_on;
 use super::*;
 use crate::fence::Lease;
 use crate::pack::PackSettings;
-use crate::store::NewSegment;
+use crate::packs::NewSegment;
 use crate::store::tests::{checkpoint, restore};
 use crate::testing::FaultStore;
 
