@@ -97,6 +97,6 @@ pub use manifest::{
     extend_chain, extend_groups,
 };
 pub use pack::{PACK_BYTES_MAX, Pack, PackSettings, PackWriter, Packed};
-pub use restore::{Check, Rejected, SegmentReader, Selection};
 pub use packs::{NewSegment, WrittenFile, WrittenSegments};
+pub use restore::{Check, Rejected, SegmentReader, Selection};
 pub use store::{CheckpointStore, Durability};

@@ -37,7 +37,7 @@ impl CheckpointStore {
         }
         let name = paths::manifest(epoch);
         let payload = PutPayload::from_bytes(file.clone());
-        match self.objects.put_opts(&name, payload, PutMode::Create.into()).await {
+        match self.objects().put_opts(&name, payload, PutMode::Create.into()).await {
             Ok(_) => {}
             Err(object_store::Error::AlreadyExists { .. }) => {
                 if self.read_file(&name).await? != file {
@@ -58,7 +58,7 @@ impl CheckpointStore {
     pub async fn list(&self) -> Result<Vec<Epoch>, Error> {
         let prefix = paths::manifests();
         let mut epochs: Vec<Epoch> = self
-            .objects
+            .objects()
             .list(Some(&prefix))
             .try_filter_map(|object| async move { Ok(paths::manifest_epoch(&object.location)) })
             .try_collect()
@@ -80,7 +80,7 @@ impl CheckpointStore {
     /// The highest published epoch above `epoch`, if there is any.
     async fn newest_after(&self, epoch: Epoch) -> Result<Option<Epoch>, Error> {
         let prefix = paths::manifests();
-        self.objects
+        self.objects()
             .list_with_offset(Some(&prefix), &paths::manifest(epoch))
             .try_fold(None, |newest: Option<Epoch>, object| async move {
                 Ok(newest.max(paths::manifest_epoch(&object.location)))
@@ -119,6 +119,6 @@ impl CheckpointStore {
 
     async fn read_file(&self, name: &Path) -> Result<Bytes, Error> {
         let error = |error| Error::store("read", name, error);
-        self.objects.get(name).await.map_err(error)?.bytes().await.map_err(error)
+        self.objects().get(name).await.map_err(error)?.bytes().await.map_err(error)
     }
 }

@@ -78,7 +78,7 @@ impl CheckpointStore {
         let name = paths::pack(pack.reference().digest);
         let payload = || PutPayload::from_bytes(pack.bytes().clone());
         let write_error = |error| Error::store("write", &name, error);
-        match self.objects.put_opts(&name, payload(), PutMode::Create.into()).await {
+        match self.objects().put_opts(&name, payload(), PutMode::Create.into()).await {
             Ok(_) => return Ok(()),
             Err(object_store::Error::AlreadyExists { .. }) => {}
             Err(error) => return Err(write_error(error)),
@@ -87,7 +87,7 @@ impl CheckpointStore {
             Ok(_) => Ok(()),
             Err(error) if error.is_damage() => {
                 tracing::warn!(object = %name, "replacing a damaged pack by its proper bytes");
-                self.objects.put(&name, payload()).await.map(|_| ()).map_err(write_error)
+                self.objects().put(&name, payload()).await.map(|_| ()).map_err(write_error)
             }
             Err(error) => Err(error),
         }
@@ -196,7 +196,7 @@ impl CheckpointStore {
     pub async fn read_pack(&self, pack: PackRef) -> Result<Bytes, Error> {
         let name = paths::pack(pack.digest);
         let error = |error| Error::store("read", &name, error);
-        let object = self.objects.get(&name).await.map_err(error)?;
+        let object = self.objects().get(&name).await.map_err(error)?;
         if object.meta.size != pack.length {
             // Told before it is read: a wrong object may be of any size.
             let reason = format!("it has {} bytes, not {}", object.meta.size, pack.length);

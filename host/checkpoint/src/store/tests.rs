@@ -5,17 +5,14 @@ use std::collections::BTreeMap;
 use futures::executor::block_on;
 use serde_json::json;
 
-use bytes::Bytes;
-use object_store::{ObjectStoreExt, PutPayload};
-
 use super::*;
 use crate::digest::Digest;
 use crate::fence::Lease;
 use crate::manifest::*;
-use crate::pack::*;
-use crate::packs::*;
-use crate::paths;
 use crate::manifest::{Generation, OperatorState, Statistics, TaskState, extend_groups};
+use crate::pack::*;
+use crate::packs::NewSegment;
+use crate::paths;
 use crate::restore::Check;
 use crate::testing::FaultStore;
 
