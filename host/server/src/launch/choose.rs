@@ -24,8 +24,11 @@ pub(super) fn restore_point(
     own: Option<&Opened>,
     from: &StartFrom,
 ) -> Result<Option<Chosen>, LaunchError> {
-    let point = |(directory, store): &Opened, manifest, same_store| {
-        (directory.clone(), RestorePoint { store: store.clone(), manifest, same_store })
+    let point = |(directory, store): &Opened, manifest, continues| {
+        let store = store.clone();
+        let restore =
+            RestorePoint { store, manifest, continues, drop_unclaimed: false, fork: false };
+        (directory.clone(), restore)
     };
     match from {
         StartFrom::Nothing => Ok(None),
@@ -40,10 +43,10 @@ pub(super) fn restore_point(
         StartFrom::Directory(given) => {
             let other = open_to_look(given)
                 .map_err(|reason| LaunchError::BadSource { given: given.clone(), reason })?;
-            let same_store = own.is_some_and(|own| is_same_folder(&own.0, &other.0));
+            let continues = own.is_some_and(|own| is_same_folder(&own.0, &other.0));
             let manifest = newest(&other)?
                 .ok_or_else(|| LaunchError::NoCheckpoints { directory: other.0.clone() })?;
-            Ok(Some(point(&other, manifest, same_store)))
+            Ok(Some(point(&other, manifest, continues)))
         }
     }
 }
