@@ -1,0 +1,132 @@
+//! A state written as a checkpoint and read back, beside the raw disk; savepoints and forks of it.
+
+use std::path::Path;
+
+use futures::executor::block_on;
+use statehouse_checkpoint::{
+    Check, CheckpointStore, Compression, Durability, Manifest, OriginRecord, StartPoint,
+};
+
+use super::job::{Folders, Run};
+use super::source::Then;
+use super::{BandwidthFigures, CheckpointSettings, disk};
+use crate::bench::machine::Stopwatch;
+use crate::bench::median;
+use crate::job_file::BackendKind;
+
+/// Bytes of a value here: what a record of some columns has.
+const VALUE_BYTES: usize = 1000;
+
+pub(super) fn run(
+    settings: &CheckpointSettings,
+    directory: &Path,
+) -> Result<Vec<BandwidthFigures>, String> {
+    let kinds = [
+        (BackendKind::Heap, Compression::None),
+        (BackendKind::Heap, Compression::Lz4),
+        (BackendKind::Rocksdb, Compression::None),
+    ];
+    kinds.into_iter().map(|kind| measure(settings, directory, kind)).collect()
+}
+
+/// Seconds of each repetition.
+#[derive(Default)]
+struct Taken {
+    raw_write: Vec<f64>,
+    raw_read: Vec<f64>,
+    checkpoint: Vec<f64>,
+    restore: Vec<f64>,
+    savepoint: Vec<f64>,
+    fork: Vec<f64>,
+    portable_write: Vec<f64>,
+    portable_restore: Vec<f64>,
+}
+
+fn measure(
+    settings: &CheckpointSettings,
+    directory: &Path,
+    (backend, compression): (BackendKind, Compression),
+) -> Result<BandwidthFigures, String> {
+    let run = Run {
+        backend,
+        keys: settings.state_bytes / VALUE_BYTES as u64,
+        value_bytes: VALUE_BYTES,
+        parallelism: settings.parallelism,
+        interval: None,
+        compression,
+        then: Then::End,
+    };
+    let mut taken = Taken::default();
+    let mut stored_bytes = 0;
+    for _ in 0..settings.repetitions.max(1) {
+        let folders = Folders::fresh(directory)?;
+        let ran = run.run(&folders)?;
+        let last = ran.checkpoints.last().ok_or("the benchmark's job took no checkpoint")?;
+        taken.checkpoint.push(last.duration_ms as f64 / 1e3);
+        stored_bytes = last.written_bytes;
+        forget(&folders.checkpoints)?;
+        let watch = Stopwatch::start();
+        drop(run.restore(&folders)?);
+        taken.restore.push(watch.seconds());
+        savepoints(&folders, directory, &mut taken)?;
+        // Beside every repetition, so that both see the disk in the same mood.
+        let raw = disk::seconds(directory, stored_bytes).map_err(|error| error.to_string())?;
+        taken.raw_write.push(raw.0);
+        taken.raw_read.push(raw.1);
+    }
+    let Taken { raw_write, raw_read, checkpoint, restore, savepoint, fork, .. } = taken;
+    let [raw_write, raw_read] = [raw_write, raw_read].map(median);
+    let [checkpoint, restore] = [checkpoint, restore].map(median);
+    Ok(BandwidthFigures {
+        backend: backend.name(),
+        compression: compression.name(),
+        state_bytes: run.keys * (8 + VALUE_BYTES as u64),
+        stored_bytes,
+        raw_write_seconds: raw_write,
+        raw_read_seconds: raw_read,
+        checkpoint_seconds: checkpoint,
+        restore_seconds: restore,
+        checkpoint_over_raw: raw_write / checkpoint,
+        restore_over_raw: raw_read / restore,
+        savepoint_ms: median(savepoint) * 1e3,
+        fork_ms: median(fork) * 1e3,
+        portable_write_seconds: 0.0,
+        portable_restore_seconds: 0.0,
+    })
+}
+
+fn forget(folder: &Path) -> Result<(), String> {
+    disk::forget_cached(folder).map_err(|error| error.to_string())
+}
+
+/// A savepoint of the newest checkpoint, and a fork that is ready to go on from it.
+fn savepoints(folders: &Folders, directory: &Path, taken: &mut Taken) -> Result<(), String> {
+    let store = folders.store()?;
+    let manifest = newest(&store)?;
+    let watch = Stopwatch::start();
+    block_on(store.pin_savepoint("bench", &manifest)).map_err(|error| error.chain())?;
+    taken.savepoint.push(watch.seconds());
+    let fork = directory.join("fork");
+    std::fs::create_dir_all(&fork).map_err(|error| error.to_string())?;
+    let watch = Stopwatch::start();
+    let forked = async {
+        let own = CheckpointStore::open_directory(&fork, Durability::Power)?;
+        let lease = own.claim().await?;
+        let record = OriginRecord {
+            location: folders.checkpoints.display().to_string(),
+            pin: "fork-bench".to_owned(),
+        };
+        store.pin(&record.pin, &manifest).await?;
+        own.add_origin(&record).await?;
+        let own = own.with_origin(store.clone(), record);
+        own.begin_run(&lease, Some(StartPoint::checkpoint(manifest.epoch))).await
+    };
+    block_on(forked).map_err(|error| error.chain())?;
+    taken.fork.push(watch.seconds());
+    Ok(())
+}
+
+fn newest(store: &CheckpointStore) -> Result<Manifest, String> {
+    let found = block_on(store.newest_valid(Check::Manifest)).map_err(|error| error.chain())?;
+    found.manifest.ok_or_else(|| "the benchmark's checkpoint is not there".to_owned())
+}
