@@ -1,6 +1,6 @@
 //! What can go wrong with checkpoints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::manifest::{Epoch, Generation, ProtocolError};
@@ -99,6 +99,17 @@ pub enum Error {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A local file, of a snapshot that is being written or restored, that cannot be read or written.
+    #[error("cannot {operation} `{}`; check that its disk works and has space, then start again", file.display())]
+    File {
+        /// What was tried: "read", "write".
+        operation: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// A directory that cannot hold checkpoints.
     #[error(
         "cannot use `{}` as a checkpoint directory; name a directory that can be written",
@@ -161,6 +172,11 @@ impl Error {
             cause = error.source();
         }
         text
+    }
+
+    /// A local file that failed.
+    pub(crate) fn file(operation: &'static str, file: &Path, source: std::io::Error) -> Self {
+        Self::File { operation, file: file.to_path_buf(), source }
     }
 
     /// A failed request. An object that is not there is told apart.

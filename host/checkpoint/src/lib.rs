@@ -22,7 +22,10 @@
 //!     let lease = store.claim().await?;
 //!     let epoch = store.next_epoch().await?;
 //!     let segment = NewSegment { group: 7, full: true, entries: 1, bytes: b"state".to_vec() };
-//!     let written = store.write_segments(vec![segment], PackSettings::default()).await?;
+//!     let stamp = PackStamp { generation: lease.generation(), epoch, writer: 0 };
+//!     let mut writer = store.task_writer(stamp, PackSettings::default());
+//!     writer.add_segment(segment).await?;
+//!     let written = writer.finish().await?;
 //!     let empty = BTreeMap::new();
 //!     let chains = previous.map_or(&empty, |previous| &previous.operators[0].groups);
 //!     let position = serde_json::json!({ "row": 17 });
@@ -73,6 +76,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod background;
 mod digest;
 mod error;
 mod fence;
@@ -94,11 +98,11 @@ pub use fence::Lease;
 pub use lock::DirectoryLock;
 pub use manifest::{
     Epoch, FORMAT_VERSION, FileRef, FormatError, Generation, KEY_GROUPS_MAX, Location, Manifest,
-    OperatorState, PackRange, PackRef, ProtocolError, SegmentRef, Statistics, TablesRef, TaskState,
-    extend_chain, extend_groups,
+    OperatorState, PackFormat, PackRange, PackRef, ProtocolError, SegmentRef, Statistics,
+    TablesRef, TaskState, extend_chain, extend_groups,
 };
 pub use metered::{StoreCounts, StoreMetrics};
-pub use pack::{PACK_BYTES_MAX, Pack, PackSettings, PackWriter, Packed};
-pub use packs::{NewSegment, WrittenFile, WrittenSegments};
-pub use restore::{Check, Rejected, SegmentReader, Selection};
+pub use pack::{Compression, PACK_BYTES_MAX, PackSettings, PackStamp};
+pub use packs::{NewSegment, SegmentReader, TaskWriter, WrittenTask};
+pub use restore::{Check, Rejected, Selection};
 pub use store::{CheckpointStore, Durability};

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use statehouse_checkpoint::{
     CheckpointStore, Digest, Epoch, Error, FileRef, Lease, Location, Manifest, NewSegment,
-    OperatorState, PackSettings, SegmentRef, Statistics, TablesRef, TaskState, extend_groups,
+    OperatorState, PackSettings, PackStamp, SegmentRef, Statistics, TablesRef, TaskState,
+    TaskWriter, extend_groups,
 };
-use statehouse_state::{KeyGroups, Segment, Tables};
+use statehouse_state::{KeyGroups, Segment, TableFile, Tables};
 
 use crate::element::TaskSnapshot;
 use crate::graph::{Graph, NodeKind};
@@ -114,15 +115,25 @@ impl Publisher {
     ) -> Result<CheckpointRecord, Error> {
         let mut statistics = Statistics::default();
         let mut written: Vec<Written> = self.nodes.iter().map(|_| Written::default()).collect();
-        for ((node, task), snapshot) in snapshots {
+        for (writer, ((node, task), snapshot)) in (0..).zip(snapshots) {
             let TaskSnapshot { state, task_states, position, watermark } = snapshot;
             if let Some(state) = state {
-                let segments = self.write_segments(state.segments, &mut statistics).await?;
-                written[node].segments.extend(segments);
-                if let Some(tables) = &state.tables {
-                    let tables = self.write_tables(node, tables, &mut statistics).await?;
-                    written[node].tables.push(tables);
+                let stamp = self.stamp(epoch, writer);
+                let mut writer = self.checkpoints.store.task_writer(stamp, self.settings);
+                for segment in state.segments {
+                    writer.add_segment(new_segment(segment)).await?;
                 }
+                let before = self.previous(node);
+                let known = match &state.tables {
+                    Some(tables) => add_files(&mut writer, before, tables).await?,
+                    None => Vec::new(),
+                };
+                let done = writer.finish().await?;
+                statistics.packs += done.packs;
+                statistics.pack_bytes += done.pack_bytes;
+                written[node].segments.extend(done.segments);
+                let tables = state.tables.map(|tables| tables_ref(&tables, known, done.files));
+                written[node].tables.extend(tables);
             }
             let inline = |bytes: Vec<u8>| {
                 let location = Location::Inline(bytes.into());
@@ -152,57 +163,8 @@ impl Publisher {
         Ok(record)
     }
 
-    async fn write_segments(
-        &self,
-        segments: Vec<Segment>,
-        statistics: &mut Statistics,
-    ) -> Result<Vec<(u16, SegmentRef)>, Error> {
-        let segments = segments.into_iter().map(|segment| NewSegment {
-            group: segment.group.0,
-            full: segment.full,
-            entries: segment.entries,
-            bytes: segment.bytes,
-        });
-        let store = &self.checkpoints.store;
-        let done = store.write_segments(segments.collect(), self.settings).await?;
-        statistics.packs += done.packs;
-        statistics.pack_bytes += done.pack_bytes;
-        Ok(done.segments)
-    }
-
-    /// Writes the files of tables, those excepted that the checkpoint before has already.
-    async fn write_tables(
-        &self,
-        node: usize,
-        tables: &Tables,
-        statistics: &mut Statistics,
-    ) -> Result<TablesRef, Error> {
-        let before: BTreeMap<&str, &SegmentRef> = self
-            .previous(node)
-            .iter()
-            .flat_map(|operator| &operator.tables)
-            .flat_map(|tables| &tables.files)
-            .filter_map(|file| Some((file.identity.as_deref()?, &file.content)))
-            .collect();
-        let mut files = Vec::with_capacity(tables.files.len());
-        for file in &tables.files {
-            let known = file.identity.as_deref().and_then(|identity| before.get(identity));
-            // Content that was spilled or inlined counts as any other: it is the same bytes.
-            let content = match known.filter(|content| content.size_bytes() == file.length) {
-                Some(&content) => content.clone(),
-                None => {
-                    let path = tables.directory().join(&file.name);
-                    let done = self.checkpoints.store.write_file(&path, self.settings).await?;
-                    statistics.packs += done.packs;
-                    statistics.pack_bytes += done.pack_bytes;
-                    done.content
-                }
-            };
-            let (name, identity) = (file.name.clone(), file.identity.clone());
-            files.push(FileRef { name, identity, content });
-        }
-        let (range, entries) = (tables.range, tables.entries);
-        Ok(TablesRef { start: range.start, end: range.end, entries, files })
+    fn stamp(&self, epoch: u64, writer: u32) -> PackStamp {
+        PackStamp { generation: self.checkpoints.lease.generation(), epoch: Epoch(epoch), writer }
     }
 
     /// What the checkpoint before says of a node.
@@ -249,4 +211,51 @@ impl Publisher {
             statistics: Statistics::default(),
         })
     }
+}
+
+fn new_segment(segment: Segment) -> NewSegment {
+    let Segment { group, full, entries, bytes } = segment;
+    NewSegment { group: group.0, full, entries, bytes }
+}
+
+/// Writes the files of tables, those excepted that the checkpoint before has already: for each file where it has it.
+async fn add_files(
+    writer: &mut TaskWriter,
+    before: Option<&OperatorState>,
+    tables: &Tables,
+) -> Result<Vec<Option<SegmentRef>>, Error> {
+    let before: BTreeMap<&str, &SegmentRef> = before
+        .iter()
+        .flat_map(|operator| &operator.tables)
+        .flat_map(|tables| &tables.files)
+        .filter_map(|file| Some((file.identity.as_deref()?, &file.content)))
+        .collect();
+    let mut known = Vec::with_capacity(tables.files.len());
+    for file in &tables.files {
+        let content = file.identity.as_deref().and_then(|identity| before.get(identity));
+        // Content that was spilled or inlined counts as any other: it is the same bytes.
+        let content = content.filter(|content| content.size_bytes() == file.length);
+        if content.is_none() {
+            writer.add_file(&tables.directory().join(&file.name)).await?;
+        }
+        known.push(content.map(|&content| content.clone()));
+    }
+    Ok(known)
+}
+
+/// Tables as the manifest names them: each file's content is known from before or among the written ones.
+fn tables_ref(
+    tables: &Tables,
+    known: Vec<Option<SegmentRef>>,
+    written: Vec<SegmentRef>,
+) -> TablesRef {
+    let mut written = written.into_iter();
+    let file = |(file, known): (&TableFile, Option<SegmentRef>)| FileRef {
+        name: file.name.clone(),
+        identity: file.identity.clone(),
+        content: known.or_else(|| written.next()).expect("what was not known has been written"),
+    };
+    let files = tables.files.iter().zip(known).map(file).collect();
+    let (range, entries) = (tables.range, tables.entries);
+    TablesRef { start: range.start, end: range.end, entries, files }
 }
