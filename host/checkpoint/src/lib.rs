@@ -20,7 +20,8 @@
 //!
 //! async fn publish(store: &CheckpointStore, previous: Option<&Manifest>) -> Result<(), Error> {
 //!     let lease = store.claim().await?;
-//!     let epoch = store.next_epoch().await?;
+//!     let restored = previous.map(|previous| StartPoint::checkpoint(previous.epoch));
+//!     let epoch = store.begin_run(&lease, restored).await?;
 //!     let segment = NewSegment { group: 7, full: true, entries: 1, bytes: b"state".to_vec() };
 //!     let written = store.write_segments(vec![segment], PackSettings::default()).await?;
 //!     let empty = BTreeMap::new();
@@ -73,6 +74,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod collect;
 mod digest;
 mod error;
 mod fence;
@@ -82,7 +84,9 @@ mod manifests;
 mod pack;
 mod packs;
 mod paths;
+mod record;
 mod restore;
+mod roots;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -90,13 +94,17 @@ pub mod testing;
 pub use digest::{Digest, ParseDigestError};
 pub use error::Error;
 pub use fence::Lease;
+pub use fence::start::{StartPlace, StartPoint};
 pub use lock::DirectoryLock;
 pub use manifest::{
     Epoch, FORMAT_VERSION, FileRef, FormatError, Generation, KEY_GROUPS_MAX, Location, Manifest,
     OperatorState, PackRange, PackRef, ProtocolError, SegmentRef, Statistics, TablesRef, TaskState,
     extend_chain, extend_groups,
 };
+pub use manifests::selection::{Check, Rejected, Selection};
 pub use pack::{PACK_BYTES_MAX, Pack, PackSettings, PackWriter, Packed};
 pub use packs::{NewSegment, WrittenFile, WrittenSegments};
-pub use restore::{Check, Rejected, SegmentReader, Selection};
-pub use store::{CheckpointStore, Durability};
+pub use restore::SegmentReader;
+pub use roots::origins::OriginRecord;
+pub use roots::savepoints::SavepointEntry;
+pub use store::{CheckpointStore, Durability, environment_options, local_directory};
