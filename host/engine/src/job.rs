@@ -121,12 +121,7 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
         Restoring { restore: restore.as_ref(), backends: &*backend, scratch: scratch.as_deref() };
     let states = restore_states(&graph, restoring, restores_max)?;
     sinks::check(&graph, restore.as_ref())?;
-    // Also above the checkpoint of another store: output is named by epochs.
-    let newest = match &checkpoints {
-        Some(checkpoints) => block_on(checkpoints.store.next_epoch())?.0 - 1,
-        None => 0,
-    };
-    let newest = newest.max(restore.as_ref().map_or(0, RestorePoint::epoch));
+    let first_epoch = begin_run(checkpoints.as_ref(), restore.as_ref())?;
     let driver_parker = Parker::new();
     sinks::recover(&graph, restore.as_ref())?;
     let mut builder = Builder::new(&graph, restore.as_ref(), states, seed);
@@ -162,7 +157,7 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
         tasks: tasks.len(),
         sources: sources.map(|node| node.parallelism as usize).sum(),
         restored: continued.as_ref().map(RestorePoint::epoch),
-        first_epoch: newest + 1,
+        first_epoch,
         now: clock.now(),
     };
     let handle = JobHandle::new(entries, driver_parker.unparker().clone());
@@ -187,4 +182,17 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
     let driver = Driver::new(&graph, coordinator, ends, clock, &handle);
     let dropped = dropped.unwrap_or_default();
     Ok(Assembled { tasks, driver, driver_parker, publisher, handle, dropped })
+}
+
+/// Says in the store what this run starts from, before anything outside is touched. Returns the epoch of its first
+/// checkpoint: above that of the checkpoint that it starts from too, since output is named by epochs.
+fn begin_run(
+    checkpoints: Option<&Checkpoints>,
+    restore: Option<&RestorePoint>,
+) -> Result<u64, JobError> {
+    let above = restore.map_or(0, RestorePoint::epoch);
+    let Some(Checkpoints { store, lease }) = checkpoints else { return Ok(above + 1) };
+    let point = restore.and_then(|restore| restore.point.clone());
+    let first = block_on(store.begin_run(lease, point))?;
+    Ok(first.0.max(above + 1))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use futures::future::try_join_all;
 use statehouse_checkpoint::{
-    CheckpointStore, FileRef, Manifest, OperatorState, SegmentRef, TablesRef,
+    CheckpointStore, FileRef, Manifest, OperatorState, SegmentRef, StartPoint, TablesRef,
 };
 use statehouse_state::{Backend, KeyGroup, KeyGroupRange};
 
@@ -82,6 +82,9 @@ pub struct RestorePoint {
     pub store: CheckpointStore,
     /// What it says.
     pub manifest: Manifest,
+    /// Where it is, for the job's own store to remember what this run started from. `None` if that store does not know
+    /// where it is.
+    pub point: Option<StartPoint>,
     /// Whether the run's own checkpoints go on from this one: what it holds need not be written again. Otherwise the
     /// first one is full.
     pub continues: bool,

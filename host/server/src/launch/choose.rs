@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use futures::executor::block_on;
-use statehouse_checkpoint::{Check, CheckpointStore, Durability, Epoch, Error, Manifest};
+use statehouse_checkpoint::{
+    Check, CheckpointStore, Durability, Epoch, Error, Manifest, StartPoint,
+};
 use statehouse_engine::RestorePoint;
 
 use super::{LaunchError, StartFrom};
@@ -24,10 +26,15 @@ pub(super) fn restore_point(
     own: Option<&Opened>,
     from: &StartFrom,
 ) -> Result<Option<Chosen>, LaunchError> {
-    let point = |(directory, store): &Opened, manifest, continues| {
-        let store = store.clone();
-        let restore =
-            RestorePoint { store, manifest, continues, drop_unclaimed: false, fork: false };
+    let point = |(directory, store): &Opened, manifest: Manifest, continues: bool| {
+        let restore = RestorePoint {
+            store: store.clone(),
+            point: continues.then(|| StartPoint::checkpoint(manifest.epoch)),
+            manifest,
+            continues,
+            drop_unclaimed: false,
+            fork: false,
+        };
         (directory.clone(), restore)
     };
     match from {
