@@ -9,6 +9,7 @@ mod choose;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -149,6 +150,7 @@ pub fn launch(file: &JobFile, graph: Graph, from: &StartFrom) -> Result<Launched
         clock: Arc::clone(&clock),
         backend: backends.factory,
         scratch: Some(backends.scratch),
+        restores_max: std::thread::available_parallelism().map_or(1, NonZero::get),
     };
     let job = assemble(plan).map_err(|error| explain(error, resumed_from.as_ref()))?;
     Ok(Launched { job, clock, resumed_from, lock, state_folder: backends.folder })

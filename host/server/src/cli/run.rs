@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use statehouse_connectors::SinkSettings;
-use statehouse_engine::{JobHandle, threads};
+use statehouse_engine::{JobHandle, Stop, threads};
 
 use super::progress::Progress;
 use super::summary::Summary;
@@ -133,7 +133,7 @@ fn stop_on_signals(handle: &JobHandle, bars: &MultiProgress) -> anyhow::Result<A
         if seen.fetch_add(1, Ordering::AcqRel) == 0 {
             let message = "stopping with a last checkpoint; interrupt again to end at once";
             bars.suspend(|| print::remark(message));
-            handle.stop();
+            handle.stop(Stop::Checkpoint);
         } else {
             #[expect(clippy::disallowed_methods, reason = "the user wants no orderly end")]
             std::process::exit(EXIT_INTERRUPTED);

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use futures::executor::block_on;
-use statehouse_checkpoint::{Check, CheckpointStore, Durability, Epoch, Error, Manifest};
+use statehouse_checkpoint::{
+    Check, CheckpointStore, Durability, Epoch, Error, Manifest, StartPoint,
+};
 use statehouse_engine::RestorePoint;
 
 use super::{LaunchError, StartFrom};
@@ -24,8 +26,16 @@ pub(super) fn restore_point(
     own: Option<&Opened>,
     from: &StartFrom,
 ) -> Result<Option<Chosen>, LaunchError> {
-    let point = |(directory, store): &Opened, manifest, same_store| {
-        (directory.clone(), RestorePoint { store: store.clone(), manifest, same_store })
+    let point = |(directory, store): &Opened, manifest: Manifest, continues: bool| {
+        let restore = RestorePoint {
+            store: store.clone(),
+            point: continues.then(|| StartPoint::checkpoint(manifest.epoch)),
+            manifest,
+            continues,
+            drop_unclaimed: false,
+            fork: false,
+        };
+        (directory.clone(), restore)
     };
     match from {
         StartFrom::Nothing => Ok(None),
@@ -40,10 +50,10 @@ pub(super) fn restore_point(
         StartFrom::Directory(given) => {
             let other = open_to_look(given)
                 .map_err(|reason| LaunchError::BadSource { given: given.clone(), reason })?;
-            let same_store = own.is_some_and(|own| is_same_folder(&own.0, &other.0));
+            let continues = own.is_some_and(|own| is_same_folder(&own.0, &other.0));
             let manifest = newest(&other)?
                 .ok_or_else(|| LaunchError::NoCheckpoints { directory: other.0.clone() })?;
-            Ok(Some(point(&other, manifest, same_store)))
+            Ok(Some(point(&other, manifest, continues)))
         }
     }
 }
