@@ -154,7 +154,13 @@ impl Scenario {
         let restore = match newest.first() {
             Some(&epoch) => {
                 let manifest = block_on(store.read(epoch)).map_err(|error| error.chain())?;
-                Some(RestorePoint { store: store.clone(), manifest, same_store: true })
+                Some(RestorePoint {
+                    store: store.clone(),
+                    manifest,
+                    continues: true,
+                    drop_unclaimed: false,
+                    fork: false,
+                })
             }
             None => None,
         };
@@ -176,6 +182,7 @@ impl Scenario {
             clock: Arc::new(self.clock.clone()),
             backend: backends.factory,
             scratch: Some(backends.scratch),
+            restores_max: 1,
             seed: 7,
         };
         assemble(plan).map_err(|error| error.to_string())
@@ -222,12 +229,17 @@ impl Scenario {
                     self.clock.advance(self.random.random_range(0..12));
                     match job.driver.turn() {
                         Turn::Running { .. } => {}
-                        Turn::Completed => return Ending::Completed,
+                        Turn::Ended(_) => return Ending::Completed,
                         Turn::Failed { reason } => return Ending::Died(reason),
                     }
                 }
                 _ => {
                     let at = self.random.random_range(0..job.tasks.len());
+                    if let Some(publisher) = &mut job.publisher
+                        && self.random.random_bool(0.1)
+                    {
+                        publisher.step();
+                    }
                     let (task, _) = &mut job.tasks[at];
                     let step = task.step();
                     finished[at] = step == Step::Finished;

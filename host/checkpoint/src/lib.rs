@@ -79,6 +79,7 @@ mod fence;
 mod lock;
 mod manifest;
 mod manifests;
+mod metered;
 mod pack;
 mod packs;
 mod paths;
@@ -96,6 +97,7 @@ pub use manifest::{
     OperatorState, PackRange, PackRef, ProtocolError, SegmentRef, Statistics, TablesRef, TaskState,
     extend_chain, extend_groups,
 };
+pub use metered::{StoreCounts, StoreMetrics};
 pub use pack::{PACK_BYTES_MAX, Pack, PackSettings, PackWriter, Packed};
 pub use packs::{NewSegment, WrittenFile, WrittenSegments};
 pub use restore::{Check, Rejected, SegmentReader, Selection};

@@ -20,6 +20,7 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 
 use crate::error::Error;
+use crate::metered::{MeteredStore, StoreMetrics};
 
 /// The checkpoints of one job. Cloning it is cheap; all clones are the same store.
 #[derive(Debug, Clone)]
@@ -64,6 +65,12 @@ impl CheckpointStore {
             .map_err(|source| error(std::io::Error::other(source)))?
             .with_fsync(durability == Durability::Power);
         Ok(Self::new(Arc::new(objects)))
+    }
+
+    /// The same store, with every request counted.
+    #[must_use]
+    pub fn metered(self, metrics: &StoreMetrics) -> Self {
+        Self { objects: Arc::new(MeteredStore::new(self.objects, metrics.clone())) }
     }
 
     pub(crate) fn objects(&self) -> &dyn ObjectStore {

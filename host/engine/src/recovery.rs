@@ -73,8 +73,14 @@ pub struct RestorePoint {
     pub store: CheckpointStore,
     /// What it says.
     pub manifest: Manifest,
-    /// Whether the run writes its own checkpoints to the same store. Otherwise the first one is full.
-    pub same_store: bool,
+    /// Whether the run's own checkpoints go on from this one: what it holds need not be written again. Otherwise the
+    /// first one is full.
+    pub continues: bool,
+    /// Whether state that the job has no place for any more is dropped, which is said, and not refused.
+    pub drop_unclaimed: bool,
+    /// Whether another job goes on from here: its name is its own, and the output that was prepared and not committed
+    /// is the other job's.
+    pub fork: bool,
 }
 
 impl RestorePoint {
@@ -92,7 +98,7 @@ impl RestorePoint {
     /// The first thing that does not fit.
     pub fn check(&self, graph: &Graph) -> Result<(), RecoveryError> {
         let (epoch, manifest) = (self.epoch(), &self.manifest);
-        if manifest.job != graph.name {
+        if manifest.job != graph.name && !self.fork {
             let (theirs, mine) = (manifest.job.clone(), graph.name.clone());
             return Err(RecoveryError::OtherJob { epoch, theirs, mine });
         }
@@ -191,7 +197,7 @@ impl RestorePoint {
                 .restore(group, segment.full, &bytes)
                 .map_err(|source| self.state_error(operator, source))?;
         }
-        if !self.same_store || by_tables {
+        if !self.continues || by_tables {
             // There is no chain that increments could go on from.
             backend.abandon_snapshot();
         }

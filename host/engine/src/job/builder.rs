@@ -101,13 +101,13 @@ impl<'a> Builder<'a> {
                 if let Some(states) = task_states {
                     invoker = invoker.with_task_states(states);
                 }
-                let same_store = self.restore.filter(|restore| restore.same_store);
+                let continued = self.restore.filter(|restore| restore.continues);
                 Ok(Body::Operator(Box::new(OperatorBody::new(
                     gate,
                     invoker,
                     watermarks,
                     self.seed ^ (u64::from(index.0) << 32),
-                    same_store.map(RestorePoint::epoch),
+                    continued.map(RestorePoint::epoch),
                 ))))
             }
             NodeKind::Sink { factory, .. } => {
