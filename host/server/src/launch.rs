@@ -16,12 +16,6 @@ mod stores;
 #[cfg(test)]
 mod tests;
 
-<<<<<<< HEAD
-=======
-use std::num::NonZero;
-use std::path::PathBuf;
-use std::str::FromStr;
->>>>>>> engine
 use std::sync::Arc;
 
 use futures::executor::block_on;
@@ -129,7 +123,6 @@ pub fn launch(file: &JobFile, graph: Graph, start: &Start) -> Result<Launched, L
         clock: Arc::clone(&clock),
         backend: backends.factory,
         scratch: Some(backends.scratch),
-        restores_max: std::thread::available_parallelism().map_or(1, NonZero::get),
     };
     let job = assemble(plan).map_err(|error| error::explain(error, chosen.as_ref()))?;
     let locks = Locks { checkpoints: lock, state: backends.folder };

@@ -14,11 +14,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use statehouse_connectors::SinkSettings;
-<<<<<<< HEAD
 use statehouse_engine::{Clock, JobError, JobHandle, Stop, threads};
-=======
-use statehouse_engine::{JobHandle, Stop, threads};
->>>>>>> engine
 
 use super::progress::Progress;
 use super::summary::Summary;
@@ -246,10 +242,7 @@ fn stop_on_signals(
         if count.fetch_add(1, Ordering::AcqRel) == 0 {
             let message = "stopping with a last checkpoint; interrupt again to end at once";
             bars.suspend(|| print::remark(message));
-<<<<<<< HEAD
             ending.store(true, Ordering::Release);
-=======
->>>>>>> engine
             handle.stop(Stop::Checkpoint);
         } else {
             #[expect(clippy::disallowed_methods, reason = "the user wants no orderly end")]
