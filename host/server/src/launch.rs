@@ -16,6 +16,7 @@ mod stores;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use futures::executor::block_on;
@@ -123,6 +124,7 @@ pub fn launch(file: &JobFile, graph: Graph, start: &Start) -> Result<Launched, L
         clock: Arc::clone(&clock),
         backend: backends.factory,
         scratch: Some(backends.scratch),
+        restores_max: std::thread::available_parallelism().map_or(1, NonZero::get),
     };
     let job = assemble(plan).map_err(|error| error::explain(error, chosen.as_ref()))?;
     let locks = Locks { checkpoints: lock, state: backends.folder };

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use statehouse_engine::{
-    CheckpointRecord, JobHandle, SavepointRequest, Stop, TaskEntry, TaskKind, TaskMetrics,
+    CheckpointRecord, JobHandle, SavepointRecord, SavepointRequest, Stop, TaskEntry, TaskKind, TaskMetrics,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -170,7 +170,7 @@ async fn savepoint(
         Then::Drain => Stop::Drain,
     });
     let ending_before = job.ending.fetch_or(then.is_some(), Ordering::AcqRel);
-    let ticket = job.handle.savepoint(SavepointRequest { name: name.clone(), then });
+    let ticket = job.handle.savepoint(SavepointRequest { name: Some(name.clone()), then });
     let record = match blocking(move || ticket.wait(PATIENCE)).await? {
         Ok(record) => record,
         Err(reason) => {
@@ -190,9 +190,19 @@ async fn checkpoint(
     State(Endpoint { job, .. }): State<Endpoint>,
 ) -> Result<Json<CheckpointStatus>, Refused> {
     durable(&job)?;
-    let ticket = job.handle.checkpoint();
+    let ticket = job.handle.savepoint(SavepointRequest { name: None, then: None });
     match blocking(move || ticket.wait(PATIENCE)).await? {
-        Ok(record) => Ok(Json(record.into())),
+        Ok(record) => {
+            let SavepointRecord { epoch, triggered_ms, duration_ms, .. } = record;
+            let SavepointRecord { written_bytes, state_bytes, .. } = record;
+            Ok(Json(CheckpointStatus {
+                epoch,
+                triggered_ms,
+                duration_ms,
+                written_bytes,
+                state_bytes,
+            }))
+        }
         Err(reason) => Err(Refused::Conflict(format!("no checkpoint was made: {reason}"))),
     }
 }
