@@ -22,7 +22,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use statehouse_checkpoint::{CheckpointStore, DirectoryLock};
 use statehouse_engine::{
-    Assembled, Checkpoints, Clock, Graph, JobPlan, RestorePoint, SystemClock, assemble,
+    Assembled, Checkpoints, Clock, Graph, JobError, JobPlan, RestorePoint, SystemClock, assemble,
 };
 
 use crate::job_file::JobFile;
@@ -161,7 +161,12 @@ fn check(
         let place = own.unwrap_or(&chosen.place).to_string();
         return Err(LaunchError::ForkOfItself { place });
     }
-    restore_point(chosen, None, start).check(graph).map_err(|error| {
-        error::explain(statehouse_engine::JobError::Recovery(error), Some(chosen))
-    })
+    if chosen.is_own {
+        // Looked at when the job is put together, before anything of it is changed.
+        return Ok(());
+    }
+    // Before it is pinned.
+    restore_point(chosen, None, start)
+        .check(graph)
+        .map_err(|error| error::explain(JobError::Recovery(error), Some(chosen)))
 }
