@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use futures::executor::block_on;
-use statehouse_checkpoint::{Check, CheckpointStore, Epoch, Error, Manifest};
+use statehouse_checkpoint::{
+    Check, CheckpointStore, Epoch, Error, Manifest, StartPlace, StartPoint,
+};
 
 use super::stores::{self, OwnStore};
 use super::{ClaimedSavepoint, LaunchError, ResumedFrom, Start, StartFrom};
@@ -21,6 +23,8 @@ pub(super) struct Chosen {
     pub(super) savepoint: Option<String>,
     /// Whether the place is the job's own.
     pub(super) is_own: bool,
+    /// What the job's own store is to remember of it; `None` as long as that store does not know of it.
+    pub(super) point: Option<StartPoint>,
 }
 
 impl Chosen {
@@ -58,8 +62,9 @@ struct Search<'a> {
 impl Search<'_> {
     fn own_newest(&self) -> Result<Option<Chosen>, LaunchError> {
         let Some(own) = self.own else { return Ok(None) };
-        if let Some(manifest) = self.newest(&own.place, &own.store)? {
-            return Ok(Some(chosen(own, manifest, None)));
+        let (manifest, point) = self.newest(&own.place, &own.store)?;
+        if let Some(manifest) = manifest {
+            return Ok(Some(Chosen { point, ..chosen(own, manifest, None) }));
         }
         let place = own.place.to_string();
         let savepoints = block_on(own.store.savepoints())?;
@@ -120,7 +125,9 @@ impl Search<'_> {
         let OpenPlace { place, store, .. } = open;
         let is_own = self.own.is_some_and(|own| own.place.is_same(&place));
         let manifest = self.read(&place, &store, &target.what)?;
-        Ok(Chosen { place, store, manifest, savepoint: target.what.savepoint(), is_own })
+        let savepoint = target.what.savepoint();
+        let point = is_own.then(|| start_point(&manifest, savepoint.as_deref()));
+        Ok(Chosen { place, store, manifest, savepoint, is_own, point })
     }
 
     fn read(
@@ -134,6 +141,7 @@ impl Search<'_> {
             What::Savepoint(name) => savepoint(place, store, name),
             What::Newest => self
                 .newest(place, store)?
+                .0
                 .ok_or_else(|| LaunchError::NoCheckpoints { place: place.to_string() }),
         }
     }
@@ -144,17 +152,17 @@ impl Search<'_> {
         &self,
         place: &Place,
         store: &CheckpointStore,
-    ) -> Result<Option<Manifest>, LaunchError> {
+    ) -> Result<(Option<Manifest>, Option<StartPoint>), LaunchError> {
         let check = if self.fallback { Check::Packs } else { Check::Manifest };
         let selection = block_on(store.newest_valid(check))?;
         if selection.rejected.is_empty() {
-            return Ok(selection.manifest);
+            return Ok((selection.manifest, selection.point));
         }
         if self.fallback && selection.manifest.is_some() {
             for rejected in &selection.rejected {
                 tracing::warn!("{rejected}; an older checkpoint is taken");
             }
-            return Ok(selection.manifest);
+            return Ok((selection.manifest, selection.point));
         }
         let advice = advice(store)?.or_else(|| selection.advice()).unwrap_or_default();
         Err(LaunchError::Damaged { place: place.to_string(), advice })
@@ -163,7 +171,17 @@ impl Search<'_> {
 
 fn chosen(own: &OwnStore, manifest: Manifest, savepoint: Option<String>) -> Chosen {
     let (place, store) = (own.place.clone(), own.store.clone());
-    Chosen { place, store, manifest, savepoint, is_own: true }
+    let point = Some(start_point(&manifest, savepoint.as_deref()));
+    Chosen { place, store, manifest, savepoint, is_own: true, point }
+}
+
+/// Where a checkpoint or savepoint of the job's own store is.
+fn start_point(manifest: &Manifest, savepoint: Option<&str>) -> StartPoint {
+    let place = match savepoint {
+        Some(name) => StartPlace::Savepoint(name.to_owned()),
+        None => StartPlace::Checkpoint,
+    };
+    StartPoint { epoch: manifest.epoch, place }
 }
 
 fn whole(place: &str) -> Target {
