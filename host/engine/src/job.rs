@@ -12,6 +12,7 @@ use statehouse_operator::Description;
 use statehouse_state::{Backend, KeyGroupRange, KeyGroups};
 
 use self::builder::Builder;
+use self::state::{Restoring, restore_states};
 use self::wiring::{Ends, Wiring};
 use crate::budget::Budget;
 use crate::clock::Clock;
@@ -30,6 +31,8 @@ use crate::settings::CheckpointSettings;
 use crate::task::{Frame, Gate, Outlets, Reports, Task};
 
 mod builder;
+mod sinks;
+mod state;
 mod wiring;
 
 /// What a state backend is made for.
@@ -89,6 +92,8 @@ pub struct Assembled {
     pub publisher: Option<Publisher>,
     /// For looking on, for savepoints and for stopping.
     pub handle: JobHandle,
+    /// What of the checkpoint was dropped, in words.
+    pub dropped: Vec<String>,
 }
 
 /// Puts a job together: checks it against the checkpoint, restores state, recovers sinks, opens everything.
@@ -107,17 +112,19 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
         restores_max,
         seed,
     } = plan;
-    if let Some(restore) = &restore {
-        restore.check(&graph)?;
+    let dropped = restore.as_ref().map(|restore| restore.check(&graph)).transpose()?;
+    for what in dropped.iter().flatten() {
+        tracing::warn!("{what} is dropped: the job has no place for it any more");
     }
-    // Also above the checkpoint of another store: output is named by epochs.
-    let newest = match &checkpoints {
-        Some(checkpoints) => block_on(checkpoints.store.next_epoch())?.0 - 1,
-        None => 0,
-    };
-    let newest = newest.max(restore.as_ref().map_or(0, RestorePoint::epoch));
+    // All state is read before anything outside of this process is touched: what cannot be read is found by then.
+    let restoring =
+        Restoring { restore: restore.as_ref(), backends: &*backend, scratch: scratch.as_deref() };
+    let states = restore_states(&graph, restoring, restores_max)?;
+    sinks::check(&graph, restore.as_ref())?;
+    let first_epoch = begin_run(checkpoints.as_ref(), restore.as_ref())?;
     let driver_parker = Parker::new();
-    let mut builder = Builder::new(&graph, restore.as_ref(), &*backend, scratch.as_deref(), seed)?;
+    sinks::recover(&graph, restore.as_ref())?;
+    let mut builder = Builder::new(&graph, restore.as_ref(), states, seed);
     let driver_unparker = driver_parker.unparker().clone();
     let mut wiring = Wiring::new(&graph, &builder.watermarks(), driver_unparker);
     let budget = Budget::new(wiring.unparkers());
@@ -150,7 +157,7 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
         tasks: tasks.len(),
         sources: sources.map(|node| node.parallelism as usize).sum(),
         restored: continued.as_ref().map(RestorePoint::epoch),
-        first_epoch: newest + 1,
+        first_epoch,
         now: clock.now(),
     };
     let handle = JobHandle::new(entries, driver_parker.unparker().clone());
@@ -173,5 +180,19 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
     };
     let coordinator = Coordinator::new(settings, start);
     let driver = Driver::new(&graph, coordinator, ends, clock, &handle);
-    Ok(Assembled { tasks, driver, driver_parker, publisher, handle })
+    let dropped = dropped.unwrap_or_default();
+    Ok(Assembled { tasks, driver, driver_parker, publisher, handle, dropped })
+}
+
+/// Says in the store what this run starts from, before anything outside is touched. Returns the epoch of its first
+/// checkpoint: above that of the checkpoint that it starts from too, since output is named by epochs.
+fn begin_run(
+    checkpoints: Option<&Checkpoints>,
+    restore: Option<&RestorePoint>,
+) -> Result<u64, JobError> {
+    let above = restore.map_or(0, RestorePoint::epoch);
+    let Some(Checkpoints { store, lease }) = checkpoints else { return Ok(above + 1) };
+    let point = restore.and_then(|restore| restore.point.clone());
+    let first = block_on(store.begin_run(lease, point))?;
+    Ok(first.0.max(above + 1))
 }

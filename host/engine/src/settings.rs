@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use statehouse_checkpoint::PackSettings;
+use statehouse_checkpoint::{Compression, PackSettings};
 
 /// Whether what comes behind a barrier waits for the barriers of the other channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +32,8 @@ pub struct CheckpointSettings {
     pub mode: Mode,
     /// How many checkpoints are kept, at least 1. Older ones are collected.
     pub num_retained: u32,
+    /// How state is compressed on its way into the store.
+    pub compression: Compression,
     /// Segments that are together no larger than this travel in the manifest, in bytes.
     pub inline_threshold: u64,
 }
@@ -39,7 +41,11 @@ pub struct CheckpointSettings {
 impl CheckpointSettings {
     /// How packs are made.
     pub(crate) fn packs(&self) -> PackSettings {
-        PackSettings { inline_bytes_max: self.inline_threshold, ..PackSettings::default() }
+        PackSettings {
+            inline_bytes_max: self.inline_threshold,
+            compression: self.compression,
+            ..PackSettings::default()
+        }
     }
 }
 
@@ -53,6 +59,7 @@ impl Default for CheckpointSettings {
             max_concurrent: 1,
             mode: Mode::ExactlyOnce,
             num_retained: 3,
+            compression: Compression::default(),
             inline_threshold: 20 * 1024,
         }
     }

@@ -208,6 +208,10 @@ pub trait Backend: Send + fmt::Debug {
     /// Gives the running snapshot up, or says that a finished one was not kept. The next snapshot is full.
     fn abandon_snapshot(&mut self);
 
+    /// From now on, what restores bring of states and timers that are not declared is dropped. Without this it is
+    /// refused. What was restored so is not what snapshots hold: abandon them, for the next one to be full.
+    fn drop_unclaimed(&mut self);
+
     /// Applies a segment of a group.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use statehouse_checkpoint::{
-    Digest, Epoch, Error, Generation, Manifest, OperatorState, SegmentRef, Statistics, TablesRef,
-    TaskState, extend_groups,
+    Digest, Epoch, Error, Generation, Manifest, OperatorState, PackStamp, SegmentRef, Statistics,
+    TablesRef, TaskState, extend_groups,
 };
 use statehouse_state::KeyGroups;
 
@@ -66,6 +66,12 @@ impl Assembly {
     pub(crate) fn new(graph: &Graph, generation: Generation) -> Self {
         let nodes = graph.nodes.iter().map(NodeEntry::new).collect();
         Self { job: graph.name.clone(), generation, key_groups: graph.key_groups, nodes }
+    }
+
+    /// What makes the packs of a task unlike all others.
+    pub(super) fn stamp(&self, epoch: Epoch, place: Place) -> PackStamp {
+        let before: u32 = self.nodes[..place.node].iter().map(|node| node.parallelism).sum();
+        PackStamp { generation: self.generation, epoch, writer: before + place.task }
     }
 
     /// The id of a node.

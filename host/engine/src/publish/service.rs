@@ -130,18 +130,19 @@ impl Service {
         };
         match order {
             Order::Begin { .. } => {}
-            Order::Part { place, part, .. } => checkpoint.part(self.target(place), part),
+            Order::Part { place, part, .. } => checkpoint.part(self.target(epoch, place), part),
             Order::Acknowledged { place, snapshot, .. } => {
-                checkpoint.acknowledged(self.target(place), snapshot);
+                checkpoint.acknowledged(self.target(epoch, place), snapshot);
             }
             Order::Publish { savepoints, .. } => checkpoint.complete(savepoints),
         }
     }
 
-    fn target(&self, place: Place) -> Target {
+    fn target(&self, epoch: u64, place: Place) -> Target {
         Target {
             store: self.checkpoints.store.clone(),
             settings: self.settings,
+            stamp: self.assembly.stamp(Epoch(epoch), place),
             node: self.assembly.node_id(place).to_owned(),
             place,
         }
@@ -167,7 +168,8 @@ impl Service {
         }
         if let Some(oldest) = work.under_way.front_mut() {
             let base = work.publication.as_ref().map(|publication| &publication.manifest);
-            oldest.release(base.or(self.previous.as_ref()), |place| self.target(place));
+            let epoch = oldest.epoch;
+            oldest.release(base.or(self.previous.as_ref()), |place| self.target(epoch, place));
         }
     }
 
@@ -229,7 +231,8 @@ async fn publish(
     };
     let mut pinned = Vec::with_capacity(savepoints.len());
     for name in savepoints {
-        pinned.push((name, Err("shim".to_owned())));
+        let result = store.pin_savepoint(&name, &manifest).await;
+        pinned.push((name, result.map_err(|error| error.chain())));
     }
     Ok(Published { manifest, record, savepoints: pinned })
 }

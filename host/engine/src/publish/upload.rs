@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use statehouse_checkpoint::{
-    CheckpointStore, Error, FileRef, Location, Manifest, NewSegment, PackSettings, SegmentRef,
-    TablesRef, TaskState,
+    CheckpointStore, Error, FileRef, Location, Manifest, NewSegment, PackSettings, PackStamp,
+    SegmentRef, TablesRef, TaskState, TaskWriter, WrittenTask,
 };
 use statehouse_state::{Segment, Tables};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -38,6 +38,7 @@ pub(super) struct Uploaded {
 pub(super) struct Target {
     pub(super) store: CheckpointStore,
     pub(super) settings: PackSettings,
+    pub(super) stamp: PackStamp,
     /// The node's id.
     pub(super) node: String,
     pub(super) place: Place,
@@ -48,11 +49,12 @@ pub(super) async fn upload(
     target: Target,
     mut pieces: UnboundedReceiver<Piece>,
 ) -> Result<Uploaded, Error> {
-    let mut segments = Vec::new();
+    let mut writer = target.store.task_writer(target.stamp, target.settings);
     let (snapshot, base) = loop {
         match pieces.recv().await {
-            Some(Piece::Part(part)) => segments.extend(part.segments.into_iter().map(new_segment)),
+            Some(Piece::Part(part)) => write(&mut writer, part.segments).await?,
             Some(Piece::Rest { snapshot, base }) => break (snapshot, base),
+            // The checkpoint was given up, and this future is about to be dropped.
             None => std::future::pending().await,
         }
     };
@@ -64,39 +66,40 @@ pub(super) async fn upload(
     let (position, task_states) = (position.unwrap_or(Value::Null), task_states.map(inline));
     let task = TaskState { task: target.place.task, watermark, position, state: task_states };
     let (rest, tables) = state.map(|state| (state.segments, state.tables)).unwrap_or_default();
-    segments.extend(rest.into_iter().map(new_segment));
-    let done = target.store.write_segments(segments, target.settings).await?;
-    let (mut packs, mut pack_bytes) = (done.packs, done.pack_bytes);
-    let mut written = None;
-    if let Some(tables) = tables {
-        let known = known_files(base.as_deref(), &target.node);
-        let mut files = Vec::with_capacity(tables.files.len());
-        for file in &tables.files {
-            let known = file.identity.as_deref().and_then(|identity| known.get(identity));
-            let content = match known.filter(|content| content.size_bytes() == file.length) {
-                Some(&content) => content.clone(),
-                None => {
-                    let path = tables.directory().join(&file.name);
-                    let done = target.store.write_file(&path, target.settings).await?;
-                    packs += done.packs;
-                    pack_bytes += done.pack_bytes;
-                    done.content
-                }
-            };
-            files.push(FileRef {
-                name: file.name.clone(),
-                identity: file.identity.clone(),
-                content,
-            });
+    write(&mut writer, rest).await?;
+    let Some(tables) = tables else {
+        let WrittenTask { segments, packs, pack_bytes, .. } = writer.finish().await?;
+        return Ok(Uploaded { task, segments, tables: None, packs, pack_bytes });
+    };
+    let known = known_files(base.as_deref(), &target.node);
+    // What the checkpoint before has of each file, or nothing, and then it is among those that are written.
+    let mut contents = Vec::with_capacity(tables.files.len());
+    for file in &tables.files {
+        let known = file.identity.as_deref().and_then(|identity| known.get(identity));
+        let known = known.filter(|content| content.size_bytes() == file.length);
+        if known.is_none() {
+            writer.add_file(&tables.directory().join(&file.name)).await?;
         }
-        written = Some(tables_ref(&tables, files));
+        contents.push(known.copied().cloned());
     }
-    Ok(Uploaded { task, segments: done.segments, tables: written, packs, pack_bytes })
+    let WrittenTask { segments, files, packs, pack_bytes } = writer.finish().await?;
+    let mut written = files.into_iter();
+    let files = tables.files.iter().zip(contents).map(|(file, known)| FileRef {
+        name: file.name.clone(),
+        identity: file.identity.clone(),
+        content: known
+            .or_else(|| written.next())
+            .expect("the writer has as many files as it was given"),
+    });
+    let tables = Some(tables_ref(&tables, files.collect()));
+    Ok(Uploaded { task, segments, tables, packs, pack_bytes })
 }
 
-fn new_segment(segment: Segment) -> NewSegment {
-    let Segment { group, full, entries, bytes } = segment;
-    NewSegment { group: group.0, full, entries, bytes }
+async fn write(writer: &mut TaskWriter, segments: Vec<Segment>) -> Result<(), Error> {
+    for Segment { group, full, entries, bytes } in segments {
+        writer.add_segment(NewSegment { group: group.0, full, entries, bytes }).await?;
+    }
+    Ok(())
 }
 
 /// The files of a node that a checkpoint has, by identity.
