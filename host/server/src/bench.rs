@@ -2,6 +2,7 @@
 
 pub mod bare;
 pub mod boundary;
+pub mod checkpoint;
 pub mod guest;
 pub mod machine;
 pub mod native;

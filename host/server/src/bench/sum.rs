@@ -135,10 +135,7 @@ pub fn run(
     let wasm = component.map(|_| per_core(wasm));
     Ok(SumFigures {
         benchmark: "sum",
-        backend: match settings.backend {
-            BackendKind::Heap => "heap",
-            BackendKind::Rocksdb => "rocksdb",
-        },
+        backend: settings.backend.name(),
         operator,
         keys: settings.keys,
         value_bytes: settings.value_bytes,

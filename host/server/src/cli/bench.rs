@@ -10,12 +10,13 @@ use statehouse_wasm::Component;
 
 use super::{log, print};
 use crate::bench::boundary;
+use crate::bench::checkpoint::{self, CheckpointSettings, Part};
 use crate::bench::state::{self, Kind, StateSettings};
 use crate::bench::sum::{self, SumFigures, SumSettings};
 use crate::bench::windows::{self, WindowSettings};
 use crate::bench::{guest, machine};
 use crate::environment::Environment;
-use crate::job_file::BackendKind;
+use crate::job_file::{BackendKind, ByteSize};
 
 /// Measure this machine: what the boundary costs, what state costs, and a keyed running sum end to end
 #[derive(Debug, Subcommand)]
@@ -24,12 +25,14 @@ use crate::job_file::BackendKind;
   statehouse bench sum --keys 100000 --operator wasm
   statehouse bench sum --keys 5000000 --operator native --checkpoint-interval off --json
   statehouse bench sum --backend rocksdb --value-bytes 200
-  statehouse bench state --kinds value,map")]
+  statehouse bench state --kinds value,map
+  statehouse bench checkpoint --state 500MiB --directory /data")]
 pub(super) enum BenchVerb {
     Boundary(BoundaryArgs),
     Sum(SumArgs),
     State(StateArgs),
     Windows(WindowsArgs),
+    Checkpoint(CheckpointArgs),
 }
 
 /// Measure what the boundary between host and component costs, by the work of an operator
@@ -131,6 +134,44 @@ pub(super) struct WindowsArgs {
     json: bool,
 }
 
+/// Measure checkpoints: bytes and requests by rate of change, bandwidth beside the raw disk, savepoints, throughput
+#[derive(Debug, Args)]
+pub(super) struct CheckpointArgs {
+    /// Which parts, separated by commas; default: all
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
+    parts: Vec<Part>,
+    /// Bytes of state whose bandwidth is measured
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
+    state: u64,
+    /// Keys where bytes and requests are measured
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    keys: u64,
+    /// Checkpoints of each rate of change
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoints: u64,
+    /// Keys of the large state whose throughput is measured
+    #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    large: u64,
+    /// Tasks of the operator whose state is written and restored
+    #[arg(long, value_name = "P", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=128))]
+    parallelism: u32,
+    /// Measurements of each figure of bandwidth and throughput; medians count
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repetitions: u32,
+    /// Where checkpoints go: into a folder `statehouse-bench` in it, which is emptied and removed; default: a folder
+    /// among the system's temporary files
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let size = ByteSize::parse(text).filter(|size| size.0 > 0);
+    size.map(|size| size.0).ok_or_else(|| "write a size like `500MiB` or `2GiB`".to_owned())
+}
+
 /// Where the measured component comes from.
 #[derive(Debug, Args)]
 struct GuestArgs {
@@ -204,6 +245,7 @@ pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
                 print::data(state::text(&lines))?;
             }
         }
+        BenchVerb::Checkpoint(args) => measure_checkpoints(&args)?,
         BenchVerb::Windows(args) => {
             let component = component(&args.guest)?;
             machine::pin(1).context("cannot choose processors")?;
@@ -224,6 +266,28 @@ pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn measure_checkpoints(args: &CheckpointArgs) -> anyhow::Result<()> {
+    let parts = if args.parts.is_empty() { Part::ALL.to_vec() } else { args.parts.clone() };
+    let settings = CheckpointSettings {
+        parts,
+        state_bytes: args.state,
+        value_bytes: 100,
+        keys: args.keys,
+        checkpoints: args.checkpoints,
+        keys_large: args.large,
+        parallelism: args.parallelism,
+        repetitions: args.repetitions as usize,
+    };
+    let directory = working_directory(args.directory.as_deref());
+    let figures = checkpoint::run(&settings, &directory);
+    let _ = std::fs::remove_dir_all(&directory);
+    let figures = figures.map_err(|error| anyhow!(error))?;
+    match args.json {
+        true => print::json(&figures),
+        false => print::data(checkpoint::text(&figures)),
+    }
 }
 
 /// The folder that a benchmark makes and removes.

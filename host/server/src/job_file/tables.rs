@@ -57,6 +57,16 @@ pub enum BackendKind {
     Rocksdb,
 }
 
+impl BackendKind {
+    /// Its name in job files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Heap => "heap",
+            Self::Rocksdb => "rocksdb",
+        }
+    }
+}
+
 impl Default for StateTable {
     fn default() -> Self {
         let (backend, rocksdb) = (BackendKind::Heap, RocksOptions::default());

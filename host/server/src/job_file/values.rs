@@ -43,7 +43,8 @@ impl<'de> Deserialize<'de> for Millis {
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads a size; `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {

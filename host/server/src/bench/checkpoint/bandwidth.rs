@@ -79,7 +79,11 @@ fn measure(
     let [checkpoint, restore] = [checkpoint, restore].map(median);
     Ok(BandwidthFigures {
         backend: backend.name(),
-        compression: compression.name(),
+        compression: match compression {
+            Compression::None => "none",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        },
         state_bytes: run.keys * (8 + VALUE_BYTES as u64),
         stored_bytes,
         raw_write_seconds: raw_write,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use statehouse_checkpoint::{Check, CheckpointStore, Compression, Durability, StoreMetrics};
+use statehouse_checkpoint::{
+    Check, CheckpointStore, Compression, Durability, Manifest, StartPoint, StoreMetrics,
+};
 use statehouse_connectors::DiscardFactory;
 use statehouse_engine::{
     Assembled, CheckpointRecord, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, Node,
@@ -96,7 +98,7 @@ impl Run {
         folders: &Folders,
         source: Arc<Paced>,
         store: CheckpointStore,
-        manifest: Option<statehouse_checkpoint::Manifest>,
+        manifest: Option<Manifest>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Assembled, String> {
         let _ = std::fs::remove_dir_all(&folders.state);
@@ -104,6 +106,7 @@ impl Run {
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
         let restore = manifest.map(|manifest| RestorePoint {
             store: store.clone(),
+            point: Some(StartPoint::checkpoint(manifest.epoch)),
             manifest,
             continues: true,
             drop_unclaimed: false,
@@ -126,6 +129,7 @@ impl Run {
                 }
             },
             scratch: Some(folders.restore.clone()),
+            restores_max: self.parallelism as usize,
             seed: 0,
         };
         assemble(plan).map_err(|error| error.to_string())
