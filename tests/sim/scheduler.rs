@@ -8,6 +8,7 @@ use futures::executor::block_on;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use statehouse_checkpoint::testing::FaultStore;
+use statehouse_checkpoint::{Check, Selection};
 use statehouse_engine::{
     Assembled, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, ManualClock, Node, NodeKind,
     RestorePoint, Step, Turn, assemble,
@@ -150,14 +151,17 @@ impl Scenario {
     fn assemble(&mut self, backends: Backends) -> Result<Assembled, String> {
         let store = self.world.store.checkpoints();
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
-        let newest = block_on(store.list()).map_err(|error| error.chain())?;
-        let restore = match newest.first() {
-            Some(&epoch) => {
-                let manifest = block_on(store.read(epoch)).map_err(|error| error.chain())?;
-                Some(RestorePoint { store: store.clone(), manifest, same_store: true })
-            }
-            None => None,
-        };
+        let found = block_on(store.newest_valid(Check::Manifest)).map_err(|error| error.chain())?;
+        assert_eq!(found.advice(), None, "nobody has damaged anything");
+        let Selection { manifest, point, .. } = found;
+        let restore = manifest.map(|manifest| RestorePoint {
+            store: store.clone(),
+            manifest,
+            point,
+            continues: true,
+            drop_unclaimed: false,
+            fork: false,
+        });
         let settings = CheckpointSettings {
             interval: Some(Duration::from_millis(self.random.random_range(10..60))),
             timeout: Duration::from_millis(match self.hasty {
@@ -176,6 +180,7 @@ impl Scenario {
             clock: Arc::new(self.clock.clone()),
             backend: backends.factory,
             scratch: Some(backends.scratch),
+            restores_max: 1,
             seed: 7,
         };
         assemble(plan).map_err(|error| error.to_string())
@@ -222,12 +227,17 @@ impl Scenario {
                     self.clock.advance(self.random.random_range(0..12));
                     match job.driver.turn() {
                         Turn::Running { .. } => {}
-                        Turn::Completed => return Ending::Completed,
+                        Turn::Ended(_) => return Ending::Completed,
                         Turn::Failed { reason } => return Ending::Died(reason),
                     }
                 }
                 _ => {
                     let at = self.random.random_range(0..job.tasks.len());
+                    if let Some(publisher) = &mut job.publisher
+                        && self.random.random_bool(0.1)
+                    {
+                        publisher.step();
+                    }
                     let (task, _) = &mut job.tasks[at];
                     let step = task.step();
                     finished[at] = step == Step::Finished;

@@ -219,7 +219,10 @@ fn a_long_chain_costs_at_most_twice_what_changed() {
     let (touched, all) = (1000 * (1 + 2 * 8), 100_000 * (1 + 2 * 8));
     let changed = touched * snapshots as usize;
     assert!(written <= 2 * changed, "{written} bytes for {changed} of changed entries");
-    assert!(most <= all / 8, "{most} bytes in one snapshot: groups are not written anew all at once");
+    assert!(
+        most <= all / 8,
+        "{most} bytes in one snapshot: groups are not written anew all at once"
+    );
 }
 
 fn write_sums(backend: &mut HeapBackend, keys: &[u64]) {
