@@ -206,8 +206,17 @@ impl Driver {
         record: &CheckpointRecord,
         pinned: Vec<(String, Result<(), String>)>,
     ) {
-        let asked = self.saving.remove(&record.epoch).unwrap_or_default();
-        for (asked, (name, result)) in asked.into_iter().zip(pinned) {
+        let mut pinned = pinned.into_iter();
+        for asked in self.saving.remove(&record.epoch).unwrap_or_default() {
+            let name = asked.request().name.clone();
+            let result = match &name {
+                // The checkpoint alone was asked for, and exists.
+                None => Ok(()),
+                Some(_) => match pinned.next() {
+                    Some((_, result)) => result,
+                    None => Err("the savepoint was not kept with its checkpoint".to_owned()),
+                },
+            };
             asked.answer(result.map(|()| SavepointRecord {
                 name,
                 epoch: record.epoch,
@@ -232,7 +241,7 @@ impl Driver {
                 }
                 Command::Publish { epoch } => {
                     let asked = self.saving.get(&epoch).into_iter().flatten();
-                    let savepoints = asked.map(|asked| asked.request().name.clone()).collect();
+                    let savepoints = asked.filter_map(|asked| asked.request().name.clone()).collect();
                     self.order(Order::Publish { epoch, savepoints });
                 }
                 Command::Discard { from, reason } => self.discard(from, &reason),

@@ -8,8 +8,8 @@ use crate::handle::Stop;
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavepointRequest {
-    /// The name to keep it under.
-    pub name: String,
+    /// The name to keep it under. `None`: a checkpoint is wanted now, and nothing more.
+    pub name: Option<String>,
     /// If set, the job ends with it, in this way. With [`Stop::Cancel`] the savepoint is still made first.
     pub then: Option<Stop>,
 }
@@ -17,8 +17,8 @@ pub struct SavepointRequest {
 /// A savepoint that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavepointRecord {
-    /// Its name.
-    pub name: String,
+    /// Its name, if one was asked for.
+    pub name: Option<String>,
     /// The epoch that it ended.
     pub epoch: u64,
     /// When its checkpoint was triggered, in milliseconds since 1970-01-01T00:00:00Z.
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn request() -> SavepointRequest {
-        SavepointRequest { name: "before-upgrade".into(), then: None }
+        SavepointRequest { name: Some("before-upgrade".into()), then: None }
     }
 
     #[test]
