@@ -122,6 +122,11 @@ impl CheckpointStore {
         }
     }
 
+    /// The highest claimed generation.
+    pub(crate) async fn newest_claim(&self) -> Result<Option<Generation>, Error> {
+        self.newest_generation(None).await
+    }
+
     /// The highest claimed generation; if `above` is given, lower ones may be passed over.
     async fn newest_generation(
         &self,

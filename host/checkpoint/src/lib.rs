@@ -95,6 +95,7 @@ mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use collect::{CollectPlan, CollectReport, Collector, Retention};
 pub use digest::{Digest, ParseDigestError};
 pub use error::Error;
 pub use fence::Lease;

@@ -11,12 +11,12 @@
 //! *Integrity.* Whatever is read is compared with its hash before any of it is handed out.
 //!
 //! *Layers.* Everything goes through one `ObjectStore`, which is put together from wrappers (`store/`): a deadline for
-//! each request, conditions for stores that ignore them, a local copy of packs, and other stores for packs that this one
-//! does not have.
+//! each request, conditions for stores that ignore them, a local copy of packs. Packs are read from the first of several
+//! places that has them: the local copy, the store itself, and the stores that it continues.
 
 mod conditions;
 mod deadline;
-mod layers;
+mod local_copy;
 mod location;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -41,9 +41,9 @@ pub use location::{environment_options, local_directory};
 /// The checkpoints of one job. Cloning it is cheap; all clones are the same store.
 #[derive(Debug, Clone)]
 pub struct CheckpointStore {
-    /// Reads and writes go here. Packs that this store does not have are read from the local copy and from origins.
+    /// Reads and writes go here, but packs are read from several places.
     pub(crate) objects: Arc<dyn ObjectStore>,
-    /// The same without local copy and origins: what this store itself has.
+    /// The same without the local copy: what this store itself has.
     pub(crate) own: Arc<dyn ObjectStore>,
     conditions: Arc<conditions::Conditions>,
     local_copy: Option<Arc<dyn ObjectStore>>,
@@ -140,12 +140,26 @@ impl CheckpointStore {
     pub fn with_origin(self, store: CheckpointStore, record: OriginRecord) -> Self {
         let mut origins = self.origins.to_vec();
         origins.push(Origin { record, store });
-        Self { origins: Arc::new(origins), ..self }.layered()
+        Self { origins: Arc::new(origins), ..self }
     }
 
-    /// Where packs are read and written.
+    /// Where packs are written.
     pub(crate) fn objects(&self) -> &dyn ObjectStore {
         &*self.objects
+    }
+
+    /// Where packs may be, in the order in which to look.
+    pub(crate) fn places(&self) -> Vec<&dyn ObjectStore> {
+        let mut places: Vec<&dyn ObjectStore> = self.local_copy.iter().map(|copy| &**copy).collect();
+        places.push(&*self.own);
+        places.extend(self.origins.iter().flat_map(|origin| origin.store.places()));
+        places
+    }
+
+    /// The same store without its local copy and origins: what it has itself.
+    pub(crate) fn alone(&self) -> Self {
+        let objects = Arc::clone(&self.own);
+        Self { objects, local_copy: None, origins: Arc::default(), ..self.clone() }
     }
 
     /// The origins that are open.
@@ -154,8 +168,7 @@ impl CheckpointStore {
     }
 
     fn layered(self) -> Self {
-        let others = self.origins.iter().map(|origin| Arc::clone(&origin.store.objects)).collect();
-        let objects = layers::wrap(&self.own, self.local_copy.as_ref(), others);
+        let objects = local_copy::wrap(&self.own, self.local_copy.as_ref());
         Self { objects, ..self }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::manifest::Generation;
 use crate::paths::{self, ManifestName};
 use crate::record;
 use crate::store::CheckpointStore;
@@ -37,8 +38,20 @@ impl Condemned {
 impl CheckpointStore {
     /// Everything that is condemned.
     pub(crate) async fn condemned(&self) -> Result<Condemned, Error> {
+        self.condemned_since(Generation(0)).await
+    }
+
+    /// Everything that owners of this generation and later ones have condemned.
+    ///
+    /// Lists of earlier owners do not matter to whoever chooses a checkpoint of this generation or later: what they name
+    /// was there when this owner began, and then it counted as absent; or they were written after this owner had
+    /// claimed, and then their writers found that out and deleted nothing.
+    pub(crate) async fn condemned_since(&self, owner: Generation) -> Result<Condemned, Error> {
         let mut all = Condemned::default();
         for name in self.condemned_lists().await? {
+            if paths::condemned_by(&name).is_none_or(|(generation, _)| generation < owner) {
+                continue;
+            }
             let list: Condemned = match self.read_file(&name).await {
                 Ok(file) => record::decode(KIND, name.as_ref(), &file)?,
                 // The collection has ended meanwhile.

@@ -91,7 +91,14 @@ impl CheckpointStore {
         restored: Option<StartPoint>,
     ) -> Result<Epoch, Error> {
         let generation = lease.generation();
-        let mut record = self.new_start(generation, restored).await?;
+        let mut record = match self.new_start(generation, restored).await {
+            Ok(record) => record,
+            Err(error) => {
+                // The next owner may have collected the checkpoint.
+                self.check_lease(lease).await?;
+                return Err(error);
+            }
+        };
         let name = paths::start(generation);
         let file = record::encode(KIND, &record);
         if self.create(&name, file).await? == Created::Existed {
@@ -116,7 +123,7 @@ impl CheckpointStore {
         restored: Option<StartPoint>,
     ) -> Result<StartRecord, Error> {
         let history = self.history().await?;
-        let absent = self.condemned().await?.manifests;
+        let absent = self.condemned_since(history.started()).await?.manifests;
         let there = |name: &ManifestName| !absent.contains(name);
         let visible: Vec<ManifestName> = history.visible().filter(there).collect();
         let line = match &restored {

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 
 use crate::error::Error;
 use crate::fence::start::{StartPlace, StartPoint, StartRecord};
-use crate::manifest::Epoch;
+use crate::manifest::{Epoch, Generation};
 use crate::paths::{self, ManifestName};
 use crate::store::CheckpointStore;
 
@@ -54,9 +54,9 @@ impl History {
         self.names.first().map(|name| name.epoch)
     }
 
-    /// The newest start record.
-    pub(crate) fn start(&self) -> Option<&StartRecord> {
-        self.start.as_ref()
+    /// The newest owner that has begun; 0 if none is known.
+    pub(crate) fn started(&self) -> Generation {
+        self.start.as_ref().map_or(Generation(0), |start| start.generation)
     }
 
     /// All manifests that are there, void ones included, highest name first.

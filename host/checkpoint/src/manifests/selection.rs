@@ -107,7 +107,7 @@ impl CheckpointStore {
     /// As [`CheckpointStore::newest_valid`]; `None` if it is to `notice` what disappears, and something has.
     async fn search(&self, check: Check, notice: bool) -> Result<Option<Selection>, Error> {
         let history = self.history().await?;
-        let absent = self.condemned().await?.manifests;
+        let absent = self.condemned_since(history.started()).await?.manifests;
         let mut rejected = Vec::new();
         for candidate in history.candidates() {
             if matches!(&candidate, Candidate::Checkpoint(name) if absent.contains(name)) {

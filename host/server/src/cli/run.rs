@@ -1,7 +1,6 @@
 //! `statehouse run`: runs a job, from its newest checkpoint on.
 
 mod claim;
-mod retention;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -14,7 +13,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use statehouse_connectors::SinkSettings;
-use statehouse_engine::{Clock, JobError, JobHandle, Stop, threads};
+use statehouse_engine::{JobError, JobHandle, Stop, threads};
 
 use super::progress::Progress;
 use super::summary::Summary;
@@ -157,9 +156,6 @@ fn run_launched(
     let ended = threads::run(job, &clock).map(EndStatus::from);
     progress.finish();
     claim.finish(&handle);
-    if let (Ok(status), Some(table), Some(store)) = (&ended, &file.checkpoint, &store) {
-        retention::apply(table, store, *status);
-    }
     end(control, locks, &ended);
     Ok(ended?)
 }

@@ -2,7 +2,6 @@
 
 mod create;
 mod list;
-mod portable;
 
 use std::process::ExitCode;
 

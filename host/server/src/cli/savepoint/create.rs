@@ -27,7 +27,7 @@ use crate::target::{OpenPlace, What};
   statehouse savepoint create job.toml --stop          end the job with it, to go on from there later
   statehouse savepoint create job.toml done --drain    end the job for good: windows fire first
   statehouse savepoint create job.toml archive --portable")]
-pub(super) struct CreateArgs {
+pub(in crate::cli) struct CreateArgs {
     /// The job file that the job was started with
     #[arg(value_name = "JOB.toml")]
     job: PathBuf,
@@ -84,9 +84,6 @@ pub(super) fn run(args: CreateArgs) -> anyhow::Result<ExitCode> {
         Some(client) => of_running(&client, &args, &native)?,
         None => (of_newest(&args, &file, &native)?.epoch.0, None),
     };
-    if args.portable {
-        super::portable::write(&file, &native, &name)?;
-    }
     let (place, portable) = (place.to_string(), args.portable);
     let duration_ms = clock.now() - started;
     let created = Created { name, epoch, place, portable, duration_ms, ended };
