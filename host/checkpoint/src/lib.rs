@@ -20,7 +20,8 @@
 //!
 //! async fn publish(store: &CheckpointStore, previous: Option<&Manifest>) -> Result<(), Error> {
 //!     let lease = store.claim().await?;
-//!     let epoch = store.next_epoch().await?;
+//!     let restored = previous.map(|previous| StartPoint::checkpoint(previous.epoch));
+//!     let epoch = store.begin_run(&lease, restored).await?;
 //!     let segment = NewSegment { group: 7, full: true, entries: 1, bytes: b"state".to_vec() };
 //!     let stamp = PackStamp { generation: lease.generation(), epoch, writer: 0 };
 //!     let mut writer = store.task_writer(stamp, PackSettings::default());
@@ -77,30 +78,38 @@
 //! ```
 
 mod background;
+mod collect;
 mod digest;
 mod error;
 mod fence;
 mod lock;
 mod manifest;
 mod manifests;
+mod metered;
 mod pack;
 mod packs;
 mod paths;
-mod restore;
+mod record;
+mod roots;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use collect::{CollectPlan, CollectReport, Collector, Retention};
 pub use digest::{Digest, ParseDigestError};
 pub use error::Error;
 pub use fence::Lease;
+pub use fence::start::{StartPlace, StartPoint};
 pub use lock::DirectoryLock;
 pub use manifest::{
     Epoch, FORMAT_VERSION, FileRef, FormatError, Generation, KEY_GROUPS_MAX, Location, Manifest,
     OperatorState, PackFormat, PackRange, PackRef, ProtocolError, SegmentRef, Statistics,
     TablesRef, TaskState, extend_chain, extend_groups,
 };
+pub use manifests::selection::{Check, Rejected, Selection};
+pub use metered::{StoreCounts, StoreMetrics};
 pub use pack::{Compression, PACK_BYTES_MAX, PackSettings, PackStamp};
 pub use packs::{NewSegment, SegmentReader, TaskWriter, WrittenTask};
-pub use restore::{Check, Rejected, Selection};
-pub use store::{CheckpointStore, Durability};
+pub use roots::origins::OriginRecord;
+pub use roots::savepoints::SavepointEntry;
+pub use store::{CheckpointStore, Durability, environment_options, local_directory};

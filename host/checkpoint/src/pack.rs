@@ -104,6 +104,22 @@ pub struct PackStamp {
     pub writer: u32,
 }
 
+impl PackStamp {
+    /// What the first bytes of an object say, if they are the header of a pack.
+    pub(crate) fn read(header: &[u8]) -> Option<Self> {
+        let (magic, rest) = header.split_first_chunk()?;
+        let (version, rest) = rest.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        let (epoch, rest) = rest.split_first_chunk()?;
+        let (writer, _) = rest.split_first_chunk()?;
+        (magic == MAGIC && *version == [VERSION, 0, 0, 0]).then_some(Self {
+            generation: Generation(u64::from_le_bytes(*generation)),
+            epoch: Epoch(u64::from_le_bytes(*epoch)),
+            writer: u32::from_le_bytes(*writer),
+        })
+    }
+}
+
 /// The number of the writer that moves inline segments into packs.
 pub(crate) const SPILL_WRITER: u32 = u32::MAX;
 

@@ -64,11 +64,6 @@ impl CheckpointStore {
         self.read_object(pack, Part::Chunks(chunks)).await
     }
 
-    /// Where packs may be, in the order in which to look.
-    fn places(&self) -> Vec<&dyn ObjectStore> {
-        vec![self.objects()]
-    }
-
     /// Reads from the first place that has what is wanted, whole. The error is that of the place that says most: one
     /// that could not be looked at, then one with damaged bytes, then one with none.
     async fn read_object(&self, pack: PackRef, part: Part<'_>) -> Result<Vec<Bytes>, Error> {

@@ -10,11 +10,11 @@ use crate::digest::Digest;
 use crate::fence::Lease;
 use crate::manifest::*;
 use crate::manifest::{Generation, OperatorState, Statistics, TaskState, extend_groups};
+use crate::manifests::selection::Check;
 use crate::pack::*;
 use crate::packs::NewSegment;
 use crate::packs::tests::write_segments;
 use crate::paths;
-use crate::restore::Check;
 use crate::testing::FaultStore;
 
 /// Segments of ten bytes and more go into packs of at most 400 bytes.
@@ -79,6 +79,11 @@ pub(crate) async fn checkpoint(
     };
     store.publish(&manifest, lease).await?;
     Ok(manifest)
+}
+
+/// The name of the first owner's checkpoint of this epoch.
+fn name_of(epoch: u64) -> paths::ManifestName {
+    paths::ManifestName { epoch: Epoch(epoch), generation: Generation(1) }
 }
 
 /// Reads the state of a checkpoint back.
@@ -243,8 +248,8 @@ fn manifest_under_the_name_of_another_is_refused() {
     block_on(async {
         let lease = store.claim().await.unwrap();
         checkpoint(&store, &lease, None, Epoch(1)).await.unwrap();
-        let file = faults.bytes(paths::manifest(Epoch(1)).as_ref()).await.unwrap();
-        faults.replace(paths::manifest(Epoch(2)).as_ref(), file).await.unwrap();
+        let file = faults.bytes(paths::manifest(name_of(1)).as_ref()).await.unwrap();
+        faults.replace(paths::manifest(name_of(2)).as_ref(), file).await.unwrap();
         let error = store.read(Epoch(2)).await.unwrap_err();
         assert!(error.to_string().contains("manifest of epoch 1"), "{error}");
     });
@@ -277,8 +282,9 @@ fn manifest_that_breaks_a_rule_is_not_written() {
 /// `acknowledged` is the newest epoch of which the caller was told that it is published.
 async fn run(store: &CheckpointStore, acknowledged: &mut u64) -> Result<(), Error> {
     let lease = store.claim().await?;
-    let mut parent = store.newest_valid(Check::Packs).await?.manifest;
-    let next = store.next_epoch().await?.0;
+    let found = store.newest_valid(Check::Packs).await?;
+    let mut parent = found.manifest;
+    let next = store.begin_run(&lease, found.point).await?.0;
     for epoch in next..next + 3 {
         parent = Some(checkpoint(store, &lease, parent.as_ref(), Epoch(epoch)).await?);
         *acknowledged = epoch;
@@ -339,7 +345,7 @@ fn publishing_again_after_a_lost_answer_succeeds() {
         let lease = store.claim().await.unwrap();
         let first = checkpoint(&store, &lease, None, Epoch(1)).await.unwrap();
         let next = Manifest { epoch: Epoch(2), ..first };
-        faults.lose_answer_after(2);
+        faults.lose_answer_after(1);
         let error = store.publish(&next, &lease).await.unwrap_err();
         assert!(matches!(&error, Error::Store { operation: "write", .. }), "{error}");
         store.publish(&next, &lease).await.unwrap();

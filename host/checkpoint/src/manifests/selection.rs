@@ -1,13 +1,18 @@
-//! Restoring: which checkpoint to take.
+//! Which checkpoint a restart takes.
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
+use super::history::{Candidate, History};
 use crate::error::Error;
+use crate::fence::start::{StartPlace, StartPoint};
 use crate::manifest::{Epoch, Manifest};
 use crate::store::CheckpointStore;
+
+/// How often the search begins again because a checkpoint that was listed was collected before it was read.
+const SEARCHES_MAX: u32 = 4;
 
 /// How closely [`CheckpointStore::newest_valid`] looks at a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub struct Selection {
     /// Those newer than it, newest first. Taking the checkpoint although this is not empty means
     /// to lose what they held: that is for the user to decide.
     pub rejected: Vec<Rejected>,
+    /// Where the checkpoint is, for [`CheckpointStore::begin_run`]; `None` if none passes.
+    pub point: Option<StartPoint>,
     check: Check,
 }
 
@@ -79,29 +86,76 @@ impl Selection {
 }
 
 impl CheckpointStore {
-    /// The newest checkpoint that passes the check.
+    /// The newest checkpoint that passes the check. Manifests that a fenced owner published too late, and those that
+    /// an interrupted collection was about to delete, are passed over.
+    ///
+    /// The newest one is the newest of the owner that began last; as long as that owner has made none, what it started
+    /// from. After a fresh start that made none, there is none.
     ///
     /// # Errors
     /// Failures of the store. A store that cannot be read now is no reason to go back.
     pub async fn newest_valid(&self, check: Check) -> Result<Selection, Error> {
+        for _ in 1..SEARCHES_MAX {
+            if let Some(selection) = self.search(check, true).await? {
+                return Ok(selection);
+            }
+        }
+        let selection = self.search(check, false).await?;
+        Ok(selection.expect("this search ends whatever disappears"))
+    }
+
+    /// As [`CheckpointStore::newest_valid`]; `None` if it is to `notice` what disappears, and something has.
+    async fn search(&self, check: Check, notice: bool) -> Result<Option<Selection>, Error> {
+        let history = self.history().await?;
+        let absent = self.condemned_since(history.started()).await?.manifests;
         let mut rejected = Vec::new();
-        for epoch in self.list().await? {
-            let damage = match self.read(epoch).await {
+        for candidate in history.candidates() {
+            if matches!(&candidate, Candidate::Checkpoint(name) if absent.contains(name)) {
+                continue;
+            }
+            let damage = match self.read_candidate(&candidate).await {
                 Ok(manifest) => {
                     let damage = match check {
                         Check::Manifest => Vec::new(),
                         Check::Packs => self.verify(&manifest).await?,
                     };
                     if damage.is_empty() {
-                        return Ok(Selection { manifest: Some(manifest), rejected, check });
+                        let (manifest, point) = (Some(manifest), Some(candidate.point()));
+                        return Ok(Some(Selection { manifest, rejected, point, check }));
                     }
                     damage
                 }
+                Err(Error::Missing { .. }) if candidate.is_optional() => continue,
                 Err(error) if error.is_damage() => vec![error],
                 Err(error) => return Err(error),
             };
-            rejected.push(Rejected { epoch, damage });
+            // Seen by whoever looks at a job that runs and collects.
+            if notice && self.has_gone(&history, &candidate).await? {
+                return Ok(None);
+            }
+            rejected.push(Rejected { epoch: candidate.point().epoch, damage });
         }
-        Ok(Selection { manifest: None, rejected, check })
+        Ok(Some(Selection { manifest: None, rejected, point: None, check }))
+    }
+
+    async fn read_candidate(&self, candidate: &Candidate) -> Result<Manifest, Error> {
+        match candidate {
+            Candidate::Checkpoint(name) => self.read_named(*name).await,
+            Candidate::Started { point, .. } => match &point.place {
+                StartPlace::Checkpoint => self.read(point.epoch).await,
+                StartPlace::Savepoint(name) => self.read_savepoint(name).await,
+                StartPlace::Origin(pin) => self.read_origin(pin).await,
+            },
+        }
+    }
+
+    /// Whether a checkpoint that was listed is no longer there, or is being deleted.
+    async fn has_gone(&self, then: &History, candidate: &Candidate) -> Result<bool, Error> {
+        let Candidate::Checkpoint(name) = candidate else { return Ok(false) };
+        if !then.names().contains(name) {
+            return Ok(false);
+        }
+        let now = self.history().await?;
+        Ok(!now.names().contains(name) || self.condemned().await?.manifests.contains(name))
     }
 }

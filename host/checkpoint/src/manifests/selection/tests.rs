@@ -1,10 +1,11 @@
-//! Tests of choosing a checkpoint and of reading its segments.
+//! Tests of choosing a checkpoint.
 
 use futures::executor::block_on;
 
 use super::*;
 use crate::fence::Lease;
-use crate::manifest::Location;
+use crate::manifest::{Generation, Location};
+use crate::paths::ManifestName;
 use crate::store::tests::{checkpoint, restore};
 use crate::testing::FaultStore;
 
@@ -22,7 +23,8 @@ fn three() -> (FaultStore, CheckpointStore, Lease, Vec<Manifest>) {
 }
 
 fn manifest_name(epoch: u64) -> String {
-    crate::paths::manifest(Epoch(epoch)).to_string()
+    let name = ManifestName { epoch: Epoch(epoch), generation: Generation(1) };
+    crate::paths::manifest(name).to_string()
 }
 
 fn chosen(store: &CheckpointStore, check: Check) -> (Option<u64>, Option<String>) {
@@ -104,7 +106,7 @@ fn nothing_whole_is_said_so() {
 #[test]
 fn store_that_cannot_be_read_is_no_reason_to_go_back() {
     let (faults, store, ..) = three();
-    for request in 0..3 {
+    for request in 0..5 {
         faults.crash_after(request);
         let error = block_on(store.newest_valid(Check::Packs)).unwrap_err();
         assert!(matches!(error, Error::Store { .. }), "{error}");
