@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -71,6 +72,11 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    fn of(Output { status, stdout, stderr }: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("the binary writes UTF-8");
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
     /// Checks that the command failed and said all of this.
     #[track_caller]
     pub(crate) fn refused(&self, says: &[&str]) {
@@ -99,6 +105,45 @@ impl Done {
 /// A folder with jobs, components and data, and a cache of its own for compiled components.
 pub(crate) struct Workplace {
     folder: TempDir,
+}
+
+/// A job that runs beside the test. It is killed when this is dropped.
+pub(crate) struct RunningJob {
+    child: Option<Child>,
+}
+
+impl RunningJob {
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("it is there until the end")
+    }
+
+    /// Waits that long, or until the job has ended by itself. Whether it is still there.
+    pub(crate) fn goes_on(&mut self, time: Duration) -> bool {
+        crate::kill::wait(self.child(), time)
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&mut self, name: &str) {
+        let id = self.child().id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.expect("there is a kill").success());
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Done {
+        let child = self.child.take().expect("it is there until the end");
+        Done::of(child.wait_with_output().expect("the process can be waited for"))
+    }
+}
+
+impl Drop for RunningJob {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 impl Workplace {
@@ -138,16 +183,28 @@ impl Workplace {
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Done {
-        let Output { status, stdout, stderr } =
-            self.command(arguments).output().expect("the binary starts");
-        let text = |bytes| String::from_utf8(bytes).expect("the binary writes UTF-8");
-        Done { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+        Done::of(self.command(arguments).output().expect("the binary starts"))
     }
 
     /// Starts a command and lets it run.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
+    }
+
+    /// Starts `run` with these arguments and waits until the job answers. `state` is its folder of local state.
+    #[track_caller]
+    pub(crate) fn start_job(&self, arguments: &[&str], state: &str) -> RunningJob {
+        let mut command = self.command(&[&["run"], arguments].concat());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut job = RunningJob { child: Some(child.expect("the binary starts")) };
+        let socket = self.path(state).join("control.sock");
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            if !job.goes_on(Duration::from_millis(5)) {
+                panic!("the job ended before it answered: {:#?}", job.end());
+            }
+        }
+        job
     }
 
     /// Every file below a folder, with its bytes: to see that nothing was changed. A lock tells who held it last, and

@@ -1,6 +1,6 @@
 //! What can go wrong with checkpoints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::manifest::{Epoch, Generation, ProtocolError};
@@ -14,6 +14,15 @@ pub enum Error {
     Protocol {
         /// The manifest's epoch.
         epoch: Epoch,
+        /// The rule.
+        #[source]
+        source: ProtocolError,
+    },
+    /// A file of a checkpoint that breaks a rule of the format although its hash is right: its writer was wrong.
+    #[error("`{object}` breaks a rule of the format; use another checkpoint")]
+    BrokenRule {
+        /// The object's name in the store.
+        object: String,
         /// The rule.
         #[source]
         source: ProtocolError,
@@ -99,6 +108,73 @@ pub enum Error {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A local file, of a snapshot that is being written or restored, that cannot be read or written.
+    #[error("cannot {operation} `{}`; check that its disk works and has space, then start again", file.display())]
+    File {
+        /// What was tried: "read", "write".
+        operation: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A name of a savepoint, pin or origin that not every store could hold.
+    #[error(
+        "`{name}` cannot be a name in the store; use letters, digits, `.`, `_` and `-`, begin with a letter \
+         or a digit, and use at most 150 of them"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A savepoint or pin of this name exists, and holds another checkpoint.
+    #[error(
+        "`{object}` exists and holds another checkpoint; choose another name, or delete it first"
+    )]
+    NameTaken {
+        /// The object's name in the store.
+        object: String,
+    },
+    /// What was to be pinned is no longer kept. The pin has been withdrawn.
+    #[error(
+        "`{object}` was collected meanwhile, so checkpoint {epoch} cannot be kept; \
+         use a newer checkpoint, or a savepoint"
+    )]
+    CollectedMeanwhile {
+        /// The epoch of the checkpoint.
+        epoch: Epoch,
+        /// What is gone, or about to be deleted.
+        object: String,
+    },
+    /// The owner's start was recorded already, and with another checkpoint.
+    #[error(
+        "generation {generation} has begun from another checkpoint already; \
+         claim a new generation to begin again"
+    )]
+    BegunAlready {
+        /// The owner's generation.
+        generation: Generation,
+    },
+    /// The checkpoint needs packs of another store, which has not been opened.
+    #[error(
+        "`{origin}` says that packs lie in `{location}`, and that store is not open; \
+         make it reachable, or copy the checkpoint with its packs first"
+    )]
+    OriginClosed {
+        /// The object that names the other store.
+        origin: String,
+        /// Where the other store is.
+        location: String,
+    },
+    /// A location that no store can be opened at.
+    #[error("cannot open `{location}` as a store of checkpoints: {reason}")]
+    Location {
+        /// The path or URL.
+        location: String,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
     /// A directory that cannot hold checkpoints.
     #[error(
         "cannot use `{}` as a checkpoint directory; name a directory that can be written",
@@ -135,11 +211,17 @@ impl Error {
         matches!(
             self,
             Self::Protocol { .. }
+                | Self::BrokenRule { .. }
                 | Self::Missing { .. }
                 | Self::Damaged { .. }
                 | Self::Malformed { .. }
                 | Self::NewerFormat { .. }
         )
+    }
+
+    /// Whether something that was to be kept is no longer there to be kept. With a newer checkpoint it may work.
+    pub fn is_collected(&self) -> bool {
+        matches!(self, Self::CollectedMeanwhile { .. })
     }
 
     /// Whether another owner has the job: the caller must stop without committing anything.
@@ -161,6 +243,11 @@ impl Error {
             cause = error.source();
         }
         text
+    }
+
+    /// A local file that failed.
+    pub(crate) fn file(operation: &'static str, file: &Path, source: std::io::Error) -> Self {
+        Self::File { operation, file: file.to_path_buf(), source }
     }
 
     /// A failed request. An object that is not there is told apart.

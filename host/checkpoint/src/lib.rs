@@ -20,9 +20,13 @@
 //!
 //! async fn publish(store: &CheckpointStore, previous: Option<&Manifest>) -> Result<(), Error> {
 //!     let lease = store.claim().await?;
-//!     let epoch = store.next_epoch().await?;
+//!     let restored = previous.map(|previous| StartPoint::checkpoint(previous.epoch));
+//!     let epoch = store.begin_run(&lease, restored).await?;
 //!     let segment = NewSegment { group: 7, full: true, entries: 1, bytes: b"state".to_vec() };
-//!     let written = store.write_segments(vec![segment], PackSettings::default()).await?;
+//!     let stamp = PackStamp { generation: lease.generation(), epoch, writer: 0 };
+//!     let mut writer = store.task_writer(stamp, PackSettings::default());
+//!     writer.add_segment(segment).await?;
+//!     let written = writer.finish().await?;
 //!     let empty = BTreeMap::new();
 //!     let chains = previous.map_or(&empty, |previous| &previous.operators[0].groups);
 //!     let position = serde_json::json!({ "row": 17 });
@@ -73,30 +77,39 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod background;
+mod collect;
 mod digest;
 mod error;
 mod fence;
 mod lock;
 mod manifest;
 mod manifests;
+mod metered;
 mod pack;
 mod packs;
 mod paths;
-mod restore;
+mod record;
+mod roots;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use collect::{CollectPlan, CollectReport, Collector, Retention};
 pub use digest::{Digest, ParseDigestError};
 pub use error::Error;
 pub use fence::Lease;
+pub use fence::start::{StartPlace, StartPoint};
 pub use lock::DirectoryLock;
 pub use manifest::{
     Epoch, FORMAT_VERSION, FileRef, FormatError, Generation, KEY_GROUPS_MAX, Location, Manifest,
-    OperatorState, PackRange, PackRef, ProtocolError, SegmentRef, Statistics, TablesRef, TaskState,
-    extend_chain, extend_groups,
+    OperatorState, PackFormat, PackRange, PackRef, ProtocolError, SegmentRef, Statistics,
+    TablesRef, TaskState, extend_chain, extend_groups,
 };
-pub use pack::{PACK_BYTES_MAX, Pack, PackSettings, PackWriter, Packed};
-pub use packs::{NewSegment, WrittenFile, WrittenSegments};
-pub use restore::{Check, Rejected, SegmentReader, Selection};
-pub use store::{CheckpointStore, Durability};
+pub use manifests::selection::{Check, Rejected, Selection};
+pub use metered::{StoreCounts, StoreMetrics};
+pub use pack::{Compression, PACK_BYTES_MAX, PackSettings, PackStamp};
+pub use packs::{NewSegment, SegmentReader, TaskWriter, WrittenTask};
+pub use roots::origins::OriginRecord;
+pub use roots::savepoints::SavepointEntry;
+pub use store::{CheckpointStore, Durability, environment_options, local_directory};

@@ -4,7 +4,8 @@
 //! ([`Manifest::encode`], [`Manifest::decode`]) and the rules that hold for every manifest.
 //! Not responsible for what descriptions, positions and segments mean: they belong to the caller.
 
-pub(crate) mod format;
+pub(crate) mod file;
+mod format;
 mod invariants;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,7 +21,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 
-pub use format::{FORMAT_VERSION, FormatError};
+pub use file::{FORMAT_VERSION, FormatError};
 pub use invariants::ProtocolError;
 
 /// The number of a slice of the stream between two barriers, and of the checkpoint at its end.
@@ -158,11 +159,11 @@ pub struct SegmentRef {
 }
 
 impl SegmentRef {
-    /// How many bytes it has.
+    /// How many bytes it has, decompressed.
     pub fn size_bytes(&self) -> u64 {
         match &self.location {
             Location::Inline(bytes) => bytes.len() as u64,
-            Location::Packed(ranges) => ranges.iter().map(|range| range.length).sum(),
+            Location::Packed(ranges) => ranges.iter().map(|range| range.raw_length).sum(),
         }
     }
 }
@@ -177,7 +178,7 @@ pub enum Location {
     Packed(Vec<PackRange>),
 }
 
-/// Some consecutive bytes of a pack.
+/// Some consecutive bytes of a pack: of a framed one, a whole chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackRange {
     /// The pack.
@@ -186,6 +187,8 @@ pub struct PackRange {
     pub offset: u64,
     /// How many there are.
     pub length: u64,
+    /// How many bytes the chunk holds, decompressed; of a raw pack the same as `length`.
+    pub raw_length: u64,
 }
 
 /// A pack, by name.
@@ -195,6 +198,17 @@ pub struct PackRef {
     pub digest: Digest,
     /// How many bytes it has.
     pub length: u64,
+    /// What is in it.
+    pub format: PackFormat,
+}
+
+/// What the bytes of a pack are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PackFormat {
+    /// Bytes of segments, one after the other, as manifests up to version 2 name them. Only read.
+    Raw,
+    /// A header, then chunks: format 1.
+    Framed,
 }
 
 /// What making a checkpoint cost, as measured by its maker.
@@ -256,7 +270,7 @@ impl Manifest {
             .collect()
     }
 
-    /// The bytes of all segments: what a restore reads and decodes.
+    /// The bytes of all segments, decompressed: what a restore takes in.
     pub fn state_bytes(&self) -> u64 {
         self.segments().map(SegmentRef::size_bytes).sum()
     }

@@ -1,37 +1,68 @@
-//! Packs: segments gathered into objects that are large enough to be worth a request.
+//! Packs: chunks gathered into objects that are large enough to be worth a request.
 //!
-//! Responsible for the layout: which bytes go into which pack, which stay in the manifest, and
-//! where each segment is afterwards. Not responsible for I/O.
+//! Responsible for the layout: a header that no other owner writes, then chunks ([`chunk`]). Not responsible for what
+//! goes into which pack, which `packs/writer.rs` decides, nor for I/O.
 //!
-//! *Layout.* A pack is the bytes of its segments, one after the other, with nothing in between;
-//! where each one lies is in the manifest. Its name is the BLAKE3 hash of its bytes.
-//! A segment goes into one pack as a whole if it fits into any. A larger one is split over as
-//! many packs as it takes, so that no object is ever larger than [`PACK_BYTES_MAX`] and reading,
-//! verifying and copying need a bounded amount of memory.
+//! ```text
+//! pack   = header chunk*
+//! header = "SHPK" 01 00 00 00  generation u64  epoch u64  writer u32  sequence u32     little endian, 32 bytes
+//! ```
+//!
+//! *Invariant.* The header is different for every pack that anyone ever writes, so its name is too: a deletion that an
+//! owner decided on, and that arrives after it was overtaken, cannot hit what its successor wrote.
 
+pub(crate) mod chunk;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
 
 use crate::digest::Digest;
-use crate::manifest::{Location, Manifest, OperatorState, PackRange, PackRef};
+use crate::manifest::{Epoch, Generation, PackFormat, PackRef};
 
 /// The most bytes of a pack, 32 MiB.
 pub const PACK_BYTES_MAX: u64 = 32 << 20;
 
-/// How segments are laid out.
+/// The bytes before the first chunk.
+pub(crate) const PACK_HEADER_BYTES: u64 = 32;
+
+/// The least bound of a pack: one chunk of one byte.
+const PACK_BYTES_MIN: u64 = PACK_HEADER_BYTES + chunk::FRAME_BYTES + 1;
+
+const MAGIC: &[u8; 4] = b"SHPK";
+const VERSION: u8 = 1;
+
+/// How chunks are compressed. One that does not get smaller is stored as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// LZ4: fast, and about half the size for most state. The default.
+    #[default]
+    Lz4,
+    /// Zstandard at its fastest level: smaller, at some times the work.
+    Zstd,
+}
+
+/// How the state of a task is laid out and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackSettings {
     /// Segments of one checkpoint of one task that have together at most this many bytes stay in
     /// the manifest: no pack is written for them. Default 20 KiB; 0 packs everything.
     pub inline_bytes_max: u64,
-    /// A pack is closed before it would exceed this. From 1 to [`PACK_BYTES_MAX`], the default.
+    /// A pack is closed before it could exceed this. Up to [`PACK_BYTES_MAX`], the default.
     pub pack_bytes_max: u64,
-    /// Once a manifest holds more inline bytes than this, [`Manifest::spill_inline`] moves them
-    /// into packs, so that the inline segments of a long chain are not written again with every
-    /// manifest. Default 256 KiB.
+    /// Once a manifest holds more inline bytes than this, [`CheckpointStore::spill_inline`] moves
+    /// them into packs, so that the inline segments of a long chain are not written again with
+    /// every manifest. Default 256 KiB.
+    ///
+    /// [`CheckpointStore::spill_inline`]: crate::CheckpointStore::spill_inline
     pub manifest_inline_bytes_max: u64,
+    /// How chunks are compressed.
+    pub compression: Compression,
+    /// How many packs of one task are made and written at the same time; with the size of a pack the memory that this
+    /// takes. At least 1; default 4.
+    pub uploads_max: usize,
 }
 
 impl Default for PackSettings {
@@ -40,163 +71,89 @@ impl Default for PackSettings {
             inline_bytes_max: 20 << 10,
             pack_bytes_max: PACK_BYTES_MAX,
             manifest_inline_bytes_max: 256 << 10,
+            compression: Compression::default(),
+            uploads_max: 4,
         }
     }
 }
 
-/// A pack with its bytes, ready to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pack {
-    reference: PackRef,
-    bytes: Bytes,
-}
-
-impl Pack {
-    /// A pack of these bytes, which are hashed.
-    pub fn new(bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        let reference = PackRef { digest: Digest::of(&bytes), length: bytes.len() as u64 };
-        Self { reference, bytes }
+impl PackSettings {
+    /// The bound of a pack, as it can be kept.
+    pub(crate) fn pack_bytes(&self) -> u64 {
+        self.pack_bytes_max.clamp(PACK_BYTES_MIN, PACK_BYTES_MAX)
     }
 
-    /// Its name and length.
-    pub fn reference(&self) -> PackRef {
-        self.reference
-    }
-
-    /// Its bytes.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    /// How many bytes of a segment or file go into one chunk at most.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        self.pack_bytes() - PACK_HEADER_BYTES - chunk::FRAME_BYTES
     }
 }
 
-/// Lays the segments of one task out: some packs, and the place of each segment.
-///
-/// Packs can be written as soon as [`PackWriter::append`] hands them out, so that a task with
-/// much state never holds all of it twice.
+/// What makes the packs of one writer unlike those of any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackStamp {
+    /// The generation of the owner.
+    pub generation: Generation,
+    /// The epoch of the checkpoint that the packs are for.
+    pub epoch: Epoch,
+    /// Which of those that write packs for this checkpoint; no two have the same number. The highest is reserved.
+    pub writer: u32,
+}
+
+impl PackStamp {
+    /// What the first bytes of an object say, if they are the header of a pack.
+    pub(crate) fn read(header: &[u8]) -> Option<Self> {
+        let (magic, rest) = header.split_first_chunk()?;
+        let (version, rest) = rest.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        let (epoch, rest) = rest.split_first_chunk()?;
+        let (writer, _) = rest.split_first_chunk()?;
+        (magic == MAGIC && *version == [VERSION, 0, 0, 0]).then_some(Self {
+            generation: Generation(u64::from_le_bytes(*generation)),
+            epoch: Epoch(u64::from_le_bytes(*epoch)),
+            writer: u32::from_le_bytes(*writer),
+        })
+    }
+}
+
+/// The number of the writer that moves inline segments into packs.
+pub(crate) const SPILL_WRITER: u32 = u32::MAX;
+
+/// A pack as it is being filled. Not yet named.
 #[derive(Debug)]
-pub struct PackWriter {
-    settings: PackSettings,
-    /// The bytes of the pack that is being filled.
-    open: Vec<u8>,
-    closed: Vec<PackRef>,
-    segments: Vec<Vec<OpenRange>>,
-    total_bytes: u64,
+pub(crate) struct OpenPack {
+    bytes: Vec<u8>,
+    compression: Compression,
 }
 
-/// A range of a pack that may not have a name yet.
-#[derive(Debug, Clone, Copy)]
-struct OpenRange {
-    /// The place of the pack among those of this writer.
-    pack: usize,
-    offset: u64,
-    length: u64,
-}
-
-/// What [`PackWriter::finish`] hands out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packed {
-    /// The last pack, still to be written; `None` if everything is inline or written.
-    pub pack: Option<Pack>,
-    /// Where each segment is, in the order in which they were appended.
-    pub locations: Vec<Location>,
-}
-
-impl PackWriter {
-    /// A writer without segments.
-    pub fn new(settings: PackSettings) -> Self {
-        let pack_bytes_max = settings.pack_bytes_max.clamp(1, PACK_BYTES_MAX);
-        Self {
-            settings: PackSettings { pack_bytes_max, ..settings },
-            open: Vec::new(),
-            closed: Vec::new(),
-            segments: Vec::new(),
-            total_bytes: 0,
-        }
+impl OpenPack {
+    /// A pack without chunks. `sequence` counts the packs of one writer.
+    pub(crate) fn new(
+        stamp: PackStamp,
+        sequence: u32,
+        compression: Compression,
+        capacity: usize,
+    ) -> Self {
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&[VERSION, 0, 0, 0]);
+        bytes.extend_from_slice(&stamp.generation.0.to_le_bytes());
+        bytes.extend_from_slice(&stamp.epoch.0.to_le_bytes());
+        bytes.extend_from_slice(&stamp.writer.to_le_bytes());
+        bytes.extend_from_slice(&sequence.to_le_bytes());
+        Self { bytes, compression }
     }
 
-    /// Adds a segment. Returns the packs that are complete now; the caller writes them.
-    pub fn append(&mut self, segment: &[u8]) -> Vec<Pack> {
-        let mut complete = Vec::new();
-        let mut ranges = Vec::with_capacity(1);
-        let bound = self.settings.pack_bytes_max;
-        self.total_bytes += segment.len() as u64;
-        if self.open.len() as u64 + segment.len() as u64 > bound {
-            complete.extend(self.close());
-        }
-        for part in segment.chunks(usize::try_from(bound).unwrap_or(usize::MAX)) {
-            if self.open.len() as u64 + part.len() as u64 > bound {
-                complete.extend(self.close());
-            }
-            let offset = self.open.len() as u64;
-            ranges.push(OpenRange { pack: self.closed.len(), offset, length: part.len() as u64 });
-            self.open.extend_from_slice(part);
-        }
-        self.segments.push(ranges);
-        complete
+    /// Adds a chunk. Returns where it begins and how long it is.
+    pub(crate) fn append(&mut self, raw: &[u8]) -> (u64, u64) {
+        let offset = self.bytes.len();
+        chunk::append(&mut self.bytes, raw, self.compression);
+        (offset as u64, (self.bytes.len() - offset) as u64)
     }
 
-    /// The last pack, and where every segment is.
-    pub fn finish(mut self) -> Packed {
-        // The threshold can exceed a pack: what has been handed out stays in packs.
-        if self.total_bytes <= self.settings.inline_bytes_max && self.closed.is_empty() {
-            let bytes = Bytes::from(self.open);
-            let inline = |range: &OpenRange| {
-                let start = range.offset as usize;
-                bytes.slice(start..start + range.length as usize)
-            };
-            let segments = self.segments.iter();
-            let locations = segments
-                .map(|ranges| Location::Inline(ranges.first().map_or_else(Bytes::new, inline)))
-                .collect();
-            return Packed { pack: None, locations };
-        }
-        let pack = self.close();
-        let closed = &self.closed;
-        let named = |range: &OpenRange| PackRange {
-            pack: closed[range.pack],
-            offset: range.offset,
-            length: range.length,
-        };
-        let location = |ranges: &Vec<OpenRange>| match ranges.as_slice() {
-            [] => Location::Inline(Bytes::new()),
-            ranges => Location::Packed(ranges.iter().map(named).collect()),
-        };
-        Packed { pack, locations: self.segments.iter().map(location).collect() }
-    }
-
-    fn close(&mut self) -> Option<Pack> {
-        if self.open.is_empty() {
-            return None;
-        }
-        let pack = Pack::new(std::mem::take(&mut self.open));
-        self.closed.push(pack.reference());
-        Some(pack)
-    }
-}
-
-impl Manifest {
-    /// Moves all inline segments into packs if they have become too many for the manifest, by
-    /// [`PackSettings::manifest_inline_bytes_max`]. The caller writes the packs, then publishes.
-    pub fn spill_inline(&mut self, settings: PackSettings) -> Vec<Pack> {
-        if self.inline_bytes() <= settings.manifest_inline_bytes_max {
-            return Vec::new();
-        }
-        let mut writer = PackWriter::new(PackSettings { inline_bytes_max: 0, ..settings });
-        let mut packs = Vec::new();
-        let segments = self.operators.iter_mut().flat_map(OperatorState::segments_mut);
-        let mut inline = Vec::new();
-        for segment in segments {
-            if let Location::Inline(bytes) = &segment.location {
-                packs.extend(writer.append(bytes));
-                inline.push(&mut segment.location);
-            }
-        }
-        let packed = writer.finish();
-        packs.extend(packed.pack);
-        for (place, location) in inline.into_iter().zip(packed.locations) {
-            *place = location;
-        }
-        packs
+    /// The pack's name, and its bytes.
+    pub(crate) fn close(self) -> (PackRef, Bytes) {
+        let (digest, length) = (Digest::of(&self.bytes), self.bytes.len() as u64);
+        (PackRef { digest, length, format: PackFormat::Framed }, self.bytes.into())
     }
 }

@@ -1,15 +1,18 @@
 //! The coordinator of checkpoints, as a pure state machine: events and the time in, commands out.
 //!
-//! One checkpoint runs at a time: sources are triggered, every task acknowledges with its part, the parts are
-//! published, sinks commit. A checkpoint that takes too long, or cannot be published, is discarded; what its tasks
-//! had prepared goes into the next one. A barrier names the newest checkpoint that exists, so that a task knows
-//! whether the snapshot that it took before was kept.
+//! A checkpoint is *collected* (sources are triggered, every task acknowledges with its part), then *published*, then
+//! sinks commit. One is collected at a time; those that are published meanwhile are bounded by `max-concurrent`, and
+//! published in order. A checkpoint that takes too long, or cannot be published, is discarded, and with it those after
+//! it, which build on it; what their tasks had prepared goes into the next one. A barrier names the checkpoint that its
+//! own is to build on, so that a task knows whether the snapshot that it took before was kept.
 //!
-//! The stream ends with a last barrier: when all sources are exhausted, or when the job is to stop.
+//! The stream ends with a last barrier: when all sources are exhausted, or when the job is to stop. It waits until no
+//! other checkpoint is under way: nothing could take the place of a last one that is discarded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::element::{Barrier, TaskIndex};
+use crate::element::{Barrier, Last, TaskIndex};
+use crate::handle::{Ending, Stop};
 use crate::settings::CheckpointSettings;
 
 /// What happened.
@@ -23,7 +26,8 @@ pub(crate) enum Event {
     },
     Exhausted,
     Finished,
-    TaskFailed {
+    /// The job cannot go on.
+    Failed {
         reason: String,
     },
     Published {
@@ -33,8 +37,12 @@ pub(crate) enum Event {
         epoch: u64,
         reason: String,
     },
-    /// The user wants the job to end here, with a checkpoint.
-    Stop,
+    /// The user wants the job to end.
+    Stop(Stop),
+    /// The user wants a savepoint, and then perhaps the end.
+    Savepoint {
+        then: Option<Stop>,
+    },
 }
 
 /// What is to be done.
@@ -44,206 +52,237 @@ pub(crate) enum Command {
     Trigger(Barrier),
     /// Publish what the tasks acknowledged for this epoch.
     Publish { epoch: u64 },
-    /// Forget what the tasks acknowledged for this epoch.
-    Discard { epoch: u64, reason: String },
+    /// Give up everything that is under way, from this epoch on.
+    Discard { from: u64, reason: String },
     /// Tell the sinks that this checkpoint exists.
     Commit { epoch: u64 },
     /// The job is done.
-    Complete,
+    Complete(Ending),
     /// The job cannot go on.
     Fail { reason: String },
 }
 
+/// A checkpoint under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Phase {
-    Idle,
-    Collecting {
-        barrier: Barrier,
-        since: i64,
-        missing: BTreeSet<TaskIndex>,
-    },
-    Publishing {
-        barrier: Barrier,
-    },
-    /// The last barrier has passed.
+struct Attempt {
+    barrier: Barrier,
+    since: i64,
+    /// The tasks that have not acknowledged yet.
+    missing: BTreeSet<TaskIndex>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// The last barrier has been sent.
     Ending,
     Ended,
+}
+
+/// Where a run begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    /// Whether there is a store to publish to.
+    pub(crate) durable: bool,
+    pub(crate) tasks: usize,
+    pub(crate) sources: usize,
+    /// The checkpoint that the run resumes from, if its own ones build on it.
+    pub(crate) restored: Option<u64>,
+    /// The epoch of its first checkpoint.
+    pub(crate) first_epoch: u64,
+    pub(crate) now: i64,
 }
 
 /// The coordinator of one run of a job.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     settings: CheckpointSettings,
-    /// Whether there is a store to publish to.
     durable: bool,
     tasks: BTreeSet<TaskIndex>,
     sources_running: usize,
     tasks_running: usize,
-    phase: Phase,
+    stage: Stage,
+    /// The checkpoint that tasks are acknowledging.
+    collecting: Option<Attempt>,
+    /// Those that are being published, oldest first.
+    publishing: VecDeque<Attempt>,
     next_epoch: u64,
     /// The newest checkpoint that exists.
     completed: Option<u64>,
     next_trigger: Option<i64>,
     failures_in_row: u32,
-    stop: bool,
+    stop: Option<Stop>,
+    /// What the job has come to once its last barrier has passed.
+    ending: Ending,
+    savepoint_wanted: bool,
 }
 
 impl Coordinator {
-    /// `restored` is the checkpoint that the run resumes from, `newest` the highest epoch ever used by the job.
-    pub(crate) fn new(
-        settings: CheckpointSettings,
-        durable: bool,
-        tasks: usize,
-        sources: usize,
-        restored: Option<u64>,
-        newest: u64,
-        now: i64,
-    ) -> Self {
-        let next_trigger = settings.interval.filter(|_| durable);
+    pub(crate) fn new(settings: CheckpointSettings, start: Start) -> Self {
+        let Start { durable, tasks, sources, restored, first_epoch, now } = start;
+        let interval = settings.interval.filter(|_| durable);
+        // A run that leaves newer checkpoints behind takes one of its own at once: after a crash the newest counts.
+        let leaves_newer = durable && restored.map_or(1, |restored| restored + 1) != first_epoch;
         Self {
             durable,
             tasks: (0..tasks as u32).map(TaskIndex).collect(),
             sources_running: sources,
             tasks_running: tasks,
-            phase: Phase::Idle,
-            next_epoch: newest + 1,
+            stage: Stage::Running,
+            collecting: None,
+            publishing: VecDeque::new(),
+            next_epoch: first_epoch,
             completed: restored,
-            // A run that leaves newer checkpoints behind takes one of its own at once: after a crash the newest counts.
-            next_trigger: match durable && restored.unwrap_or(0) != newest {
+            next_trigger: match leaves_newer {
                 true => Some(now),
-                false => next_trigger.map(|interval| now.saturating_add(milliseconds(interval))),
+                false => interval.map(|interval| now.saturating_add(milliseconds(interval))),
             },
             settings,
             failures_in_row: 0,
-            stop: false,
+            stop: None,
+            ending: Ending::Finished,
+            savepoint_wanted: false,
         }
     }
 
     /// When [`Event::Tick`] is due next, if ever.
     pub(crate) fn next_tick(&self) -> Option<i64> {
-        match &self.phase {
-            Phase::Idle => self.next_trigger,
-            Phase::Collecting { barrier, since, .. } if !barrier.last => {
-                Some(since.saturating_add(milliseconds(self.settings.timeout)))
-            }
-            _ => None,
-        }
+        let expiries = self.under_way().filter_map(|attempt| self.expiry(attempt));
+        let trigger = self.next_trigger.filter(|_| self.has_room() && !self.must_rest());
+        expiries.chain(trigger).min().filter(|_| self.stage != Stage::Ended)
     }
 
     /// Takes an event; `now` in milliseconds.
     pub(crate) fn handle(&mut self, now: i64, event: Event) -> Vec<Command> {
-        if self.phase == Phase::Ended {
-            return Vec::new();
-        }
         let mut commands = Vec::new();
+        if self.stage == Stage::Ended {
+            return commands;
+        }
         match event {
             Event::Tick => self.check_timeout(now, &mut commands),
             Event::Acknowledged { task, epoch } => {
-                self.acknowledged(task, epoch, &mut commands);
+                self.acknowledged(now, task, epoch, &mut commands);
             }
             Event::Exhausted => self.sources_running -= 1,
-            Event::Stop => self.stop = true,
-            Event::Finished => {
-                self.tasks_running -= 1;
-                if self.tasks_running == 0 {
-                    self.phase = Phase::Ended;
-                    return vec![Command::Complete];
-                }
+            Event::Stop(Stop::Cancel) => {
+                self.stage = Stage::Ended;
+                commands.push(Command::Complete(Ending::Stopped(Stop::Cancel)));
+                return commands;
             }
-            Event::TaskFailed { reason } => {
-                self.phase = Phase::Ended;
-                return vec![Command::Fail { reason }];
+            Event::Stop(stop) => self.stop = self.stop.max(Some(stop)),
+            Event::Savepoint { then } => {
+                self.savepoint_wanted = true;
+                self.stop = self.stop.max(then);
             }
+            Event::Finished => self.finished(&mut commands),
+            Event::Failed { reason } => self.fail(reason, &mut commands),
             Event::Published { epoch } => self.published(now, epoch, &mut commands),
             Event::PublishFailed { epoch, reason } => {
-                self.publish_failed(now, epoch, reason, &mut commands);
+                // What was given up before is of no interest any more.
+                if self.publishing.iter().any(|attempt| attempt.barrier.epoch == epoch) {
+                    self.attempt_failed(now, reason, &mut commands);
+                }
             }
         }
         self.trigger(now, &mut commands);
         commands
     }
 
-    fn check_timeout(&mut self, now: i64, commands: &mut Vec<Command>) {
-        let Phase::Collecting { barrier, since, missing } = &self.phase else { return };
-        // The end of the stream takes as long as it takes: there is no later checkpoint to hope for.
-        if barrier.last || now < since.saturating_add(milliseconds(self.settings.timeout)) {
-            return;
-        }
-        let (epoch, missing) = (barrier.epoch, missing.len());
-        let reason = format!(
-            "checkpoint {epoch} was not acknowledged by {missing} tasks within its timeout of {:?}",
-            self.settings.timeout
-        );
-        self.attempt_failed(now, epoch, reason, commands);
+    /// The checkpoints under way, oldest first.
+    fn under_way(&self) -> impl Iterator<Item = &Attempt> {
+        self.publishing.iter().chain(&self.collecting)
     }
 
-    fn acknowledged(&mut self, task: TaskIndex, epoch: u64, commands: &mut Vec<Command>) {
-        let Phase::Collecting { barrier, missing, .. } = &mut self.phase else { return };
-        if barrier.epoch != epoch || !missing.remove(&task) || !missing.is_empty() {
+    /// When an attempt is given up. The end of the stream takes as long as it takes: there is no later checkpoint to
+    /// hope for. A store that does not answer is no reason to wait.
+    fn expiry(&self, attempt: &Attempt) -> Option<i64> {
+        let unlimited = attempt.barrier.last.is_some() && !attempt.missing.is_empty();
+        let expiry = attempt.since.saturating_add(milliseconds(self.settings.timeout));
+        (!unlimited).then_some(expiry)
+    }
+
+    fn check_timeout(&mut self, now: i64, commands: &mut Vec<Command>) {
+        let Some(oldest) = self.under_way().next() else { return };
+        if self.expiry(oldest).is_none_or(|expiry| now < expiry) {
             return;
         }
-        let barrier = *barrier;
-        if self.durable {
-            self.phase = Phase::Publishing { barrier };
-            commands.push(Command::Publish { epoch });
-        } else {
-            self.phase = Phase::Ending;
-            commands.push(Command::Commit { epoch });
+        let (epoch, timeout) = (oldest.barrier.epoch, self.settings.timeout);
+        let reason = match oldest.missing.len() {
+            0 => format!("checkpoint {epoch} was not published within its timeout of {timeout:?}"),
+            missing => format!(
+                "checkpoint {epoch} was not acknowledged by {missing} tasks within its timeout of {timeout:?}"
+            ),
+        };
+        self.attempt_failed(now, reason, commands);
+    }
+
+    fn acknowledged(&mut self, now: i64, task: TaskIndex, epoch: u64, commands: &mut Vec<Command>) {
+        let Some(attempt) = &mut self.collecting else { return };
+        let of_this = attempt.barrier.epoch == epoch && attempt.missing.remove(&task);
+        if !of_this || !attempt.missing.is_empty() {
+            return;
         }
+        let Some(mut attempt) = self.collecting.take() else { return };
+        if !self.durable {
+            commands.push(Command::Commit { epoch });
+            return;
+        }
+        if attempt.barrier.last.is_some() {
+            attempt.since = now;
+        }
+        self.publishing.push_back(attempt);
+        commands.push(Command::Publish { epoch });
     }
 
     fn published(&mut self, now: i64, epoch: u64, commands: &mut Vec<Command>) {
-        let Phase::Publishing { barrier } = self.phase else { return };
-        debug_assert_eq!(barrier.epoch, epoch, "one checkpoint runs at a time");
+        // One that was given up may exist all the same. The next one stands in for it.
+        if self.publishing.pop_front_if(|attempt| attempt.barrier.epoch == epoch).is_none() {
+            return;
+        }
         self.completed = Some(epoch);
         self.failures_in_row = 0;
-        self.phase = if barrier.last { Phase::Ending } else { Phase::Idle };
         self.schedule(now);
         commands.push(Command::Commit { epoch });
     }
 
-    fn publish_failed(
-        &mut self,
-        now: i64,
-        epoch: u64,
-        reason: String,
-        commands: &mut Vec<Command>,
-    ) {
-        let Phase::Publishing { barrier } = self.phase else { return };
-        if barrier.last {
-            self.phase = Phase::Ended;
-            commands.push(Command::Fail { reason });
-            return;
+    fn finished(&mut self, commands: &mut Vec<Command>) {
+        self.tasks_running -= 1;
+        if self.tasks_running == 0 {
+            self.stage = Stage::Ended;
+            commands.push(Command::Complete(self.ending));
         }
-        self.attempt_failed(now, epoch, reason, commands);
     }
 
-    fn attempt_failed(
-        &mut self,
-        now: i64,
-        epoch: u64,
-        reason: String,
-        commands: &mut Vec<Command>,
-    ) {
+    fn fail(&mut self, reason: String, commands: &mut Vec<Command>) {
+        self.stage = Stage::Ended;
+        commands.push(Command::Fail { reason });
+    }
+
+    /// The oldest checkpoint under way failed, and with it all that build on it.
+    fn attempt_failed(&mut self, now: i64, reason: String, commands: &mut Vec<Command>) {
+        let Some(oldest) = self.under_way().next() else { return };
+        let (from, last) = (oldest.barrier.epoch, oldest.barrier.last);
         self.failures_in_row += 1;
         let tolerable = self.settings.tolerable_failed;
-        if self.failures_in_row > tolerable {
-            self.phase = Phase::Ended;
+        if last.is_some() {
+            self.fail(reason, commands);
+        } else if self.failures_in_row > tolerable {
             let reason = format!(
                 "{reason}; that is failure {} in a row, and `tolerable-failed` is {tolerable}",
                 self.failures_in_row
             );
-            commands.push(Command::Fail { reason });
+            self.fail(reason, commands);
         } else {
-            self.phase = Phase::Idle;
+            self.publishing.clear();
+            self.collecting = None;
             self.schedule(now);
-            commands.push(Command::Discard { epoch, reason });
+            commands.push(Command::Discard { from, reason });
         }
     }
 
     /// Sets the time of the next trigger: the interval's next beat, and not before the pause is over.
     fn schedule(&mut self, now: i64) {
-        let Some(interval) = self.settings.interval else {
+        let Some(interval) = self.settings.interval.filter(|_| self.durable) else {
             self.next_trigger = None;
             return;
         };
@@ -258,18 +297,45 @@ impl Coordinator {
         self.next_trigger = Some(beat.max(rested));
     }
 
+    /// Whether one more checkpoint may be under way.
+    fn has_room(&self) -> bool {
+        let most = self.settings.max_concurrent.max(1) as usize;
+        self.stage == Stage::Running && self.collecting.is_none() && self.publishing.len() < most
+    }
+
+    /// Whether the pause cannot have begun, since the checkpoint before has not ended.
+    fn must_rest(&self) -> bool {
+        !self.settings.min_pause.is_zero() && self.under_way().next().is_some()
+    }
+
     fn trigger(&mut self, now: i64, commands: &mut Vec<Command>) {
-        if self.phase != Phase::Idle {
+        if !self.has_room() {
             return;
         }
-        let last = self.stop || self.sources_running == 0;
-        let due = self.next_trigger.is_some_and(|time| time <= now);
-        if !last && !due {
+        let last = match (self.sources_running, self.stop) {
+            (_, Some(Stop::Drain)) => Some(Last::Drained),
+            (0, _) | (_, Some(_)) => Some(Last::Plain),
+            _ => None,
+        };
+        let due = self.next_trigger.is_some_and(|time| time <= now) && !self.must_rest();
+        let triggers = match last {
+            Some(_) => self.publishing.is_empty(),
+            None => due || self.savepoint_wanted && self.durable,
+        };
+        if !triggers {
             return;
         }
-        let barrier = Barrier { epoch: self.next_epoch, completed: self.completed, last };
+        let newest = self.under_way().last().map(|attempt| attempt.barrier.epoch);
+        let builds_on = newest.or(self.completed);
+        let barrier = Barrier { epoch: self.next_epoch, builds_on, last };
         self.next_epoch += 1;
-        self.phase = Phase::Collecting { barrier, since: now, missing: self.tasks.clone() };
+        self.savepoint_wanted = false;
+        self.collecting = Some(Attempt { barrier, since: now, missing: self.tasks.clone() });
+        if last.is_some() {
+            self.stage = Stage::Ending;
+            let stop = self.stop.filter(|_| self.sources_running > 0);
+            self.ending = stop.map_or(Ending::Finished, Ending::Stopped);
+        }
         if due {
             self.schedule(now);
         }
@@ -281,5 +347,7 @@ fn milliseconds(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;

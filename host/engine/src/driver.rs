@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use futures::executor::block_on;
-
 use crate::channel::{Receiver, Sender};
 use crate::clock::Clock;
 use crate::coordinator::{Command, Coordinator, Event};
-use crate::element::{Control, Report, TaskSnapshot};
+use crate::element::{Control, Report, TaskIndex};
 use crate::graph::Graph;
-use crate::handle::{JobHandle, TaskKind};
-use crate::publish::Publisher;
+use crate::handle::{Ending, JobHandle, Stop, TaskKind};
+use crate::publish::CheckpointRecord;
+use crate::publish::assembly::Place;
+use crate::publish::line::{DriverLine, Order, Outcome};
+use crate::savepoint::{Asked, SavepointRecord};
 
 /// What a turn of the driver came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub enum Turn {
         /// When to turn again at the latest.
         until: Option<i64>,
     },
-    /// All tasks have finished.
-    Completed,
+    /// The job has ended, and not because anything failed.
+    Ended(Ending),
     /// The job cannot go on.
     Failed {
         /// What happened.
@@ -30,22 +31,31 @@ pub enum Turn {
     },
 }
 
-/// Carries out what the coordinator decides. Checkpoints are published on the driver's own thread.
+/// The ends of channels that belong to the driver.
+#[derive(Debug)]
+pub(crate) struct DriverEnds {
+    /// To the publisher; `None` if the job keeps no checkpoints.
+    pub(crate) line: Option<DriverLine>,
+    pub(crate) reports: Receiver<Report>,
+    pub(crate) controls: Vec<Sender<Control>>,
+}
+
+/// Carries out what the coordinator decides.
 #[derive(Debug)]
 pub struct Driver {
     coordinator: Coordinator,
-    publisher: Option<Publisher>,
-    reports: Receiver<Report>,
-    controls: Vec<Sender<Control>>,
+    ends: DriverEnds,
     /// Words to tasks that found no room yet.
     waiting: VecDeque<(usize, Control)>,
-    /// For each task its node and number.
-    places: Vec<(usize, u32)>,
-    /// What the tasks acknowledged for the epoch that is collected.
-    collected: BTreeMap<(usize, u32), TaskSnapshot>,
-    collecting: u64,
-    triggered_ms: i64,
-    stop_seen: bool,
+    places: Vec<Place>,
+    /// The highest epoch that was triggered, and those up to which checkpoints were given up.
+    triggered: u64,
+    given_up: u64,
+    stop_seen: Option<Stop>,
+    /// Savepoints that wait for the next barrier.
+    asked: Vec<Asked>,
+    /// Savepoints whose checkpoint is under way, by its epoch.
+    saving: BTreeMap<u64, Vec<Asked>>,
     clock: Arc<dyn Clock>,
     handle: JobHandle,
 }
@@ -54,111 +64,225 @@ impl Driver {
     pub(crate) fn new(
         graph: &Graph,
         coordinator: Coordinator,
-        publisher: Option<Publisher>,
-        reports: Receiver<Report>,
-        controls: Vec<Sender<Control>>,
+        ends: DriverEnds,
         clock: Arc<dyn Clock>,
         handle: &JobHandle,
     ) -> Self {
-        let places = graph.nodes.iter().enumerate();
-        let places = places.flat_map(|(node, n)| (0..n.parallelism).map(move |task| (node, task)));
+        let nodes = graph.nodes.iter().enumerate();
+        let places = nodes
+            .flat_map(|(node, entry)| (0..entry.parallelism).map(move |task| Place { node, task }));
         Self {
             coordinator,
-            publisher,
-            reports,
-            controls,
+            ends,
             waiting: VecDeque::new(),
             places: places.collect(),
-            collected: BTreeMap::new(),
-            collecting: 0,
-            triggered_ms: 0,
-            stop_seen: false,
+            triggered: 0,
+            given_up: 0,
+            stop_seen: None,
+            asked: Vec::new(),
+            saving: BTreeMap::new(),
             clock,
             handle: handle.clone(),
         }
     }
 
-    /// Takes what the tasks reported, and acts.
+    /// Takes what the tasks and the publisher reported and what the user asked for, and acts.
     pub fn turn(&mut self) -> Turn {
         self.flush();
-        if self.handle.is_stopping() && !self.stop_seen {
-            self.stop_seen = true;
-            if let Some(end) = self.tell(Event::Stop) {
-                return end;
+        match self.take_all() {
+            Some(end) => {
+                let reason = match &end {
+                    Turn::Failed { reason } => format!("the job has failed: {reason}"),
+                    _ => "the job has ended".to_owned(),
+                };
+                self.end(&reason);
+                end
+            }
+            None => {
+                self.flush();
+                Turn::Running { until: self.coordinator.next_tick() }
             }
         }
-        while let Some(report) = self.reports.try_receive() {
-            let event = self.take_report(report);
+    }
+
+    /// Says that no orders follow, so that the publisher ends when it has done what it was told. It is cut short when
+    /// the driver is dropped.
+    pub fn hang_up(&mut self) {
+        if let Some(line) = &mut self.ends.line {
+            line.hang_up();
+        }
+    }
+
+    /// Takes everything that has happened. Something if the job is over.
+    fn take_all(&mut self) -> Option<Turn> {
+        if let Some(end) = self.take_wishes() {
+            return Some(end);
+        }
+        while let Some(report) = self.ends.reports.try_receive() {
+            if let Some(event) = self.take_report(report)
+                && let Some(end) = self.tell(event)
+            {
+                return Some(end);
+            }
+        }
+        while let Some(outcome) = self.ends.line.as_mut().and_then(DriverLine::next_outcome) {
+            let event = self.take_outcome(outcome);
             if let Some(end) = self.tell(event) {
-                return end;
+                return Some(end);
             }
         }
-        if let Some(end) = self.tell(Event::Tick) {
-            return end;
-        }
-        self.flush();
-        Turn::Running { until: self.coordinator.next_tick() }
+        self.tell(Event::Tick)
     }
 
-    fn take_report(&mut self, report: Report) -> Event {
-        match report {
-            Report::Acknowledged { task, epoch, snapshot } => {
-                if epoch == self.collecting {
-                    self.collected.insert(self.places[task.0 as usize], snapshot);
-                }
-                Event::Acknowledged { task, epoch }
+    fn take_wishes(&mut self) -> Option<Turn> {
+        let stop = self.handle.stop_wanted();
+        if stop > self.stop_seen
+            && let Some(stop) = stop
+        {
+            self.stop_seen = Some(stop);
+            if let Some(end) = self.tell(Event::Stop(stop)) {
+                return Some(end);
             }
-            Report::Exhausted => Event::Exhausted,
-            Report::Finished => Event::Finished,
-            Report::Failed { reason } => Event::TaskFailed { reason },
         }
-    }
-
-    /// Tells the coordinator, and does what it decides, until there is nothing more to do or the job is over.
-    fn tell(&mut self, event: Event) -> Option<Turn> {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            for command in self.coordinator.handle(self.clock.now(), event) {
-                match command {
-                    Command::Trigger(barrier) => {
-                        self.collected.clear();
-                        self.collecting = barrier.epoch;
-                        self.triggered_ms = self.clock.now();
-                        self.send(TaskKind::Source, Control::Trigger(barrier));
-                    }
-                    Command::Publish { epoch } => events.push_back(self.publish(epoch)),
-                    Command::Discard { epoch, reason } => {
-                        self.collected.clear();
-                        tracing::warn!(epoch, "{reason}; the next checkpoint takes its place");
-                    }
-                    Command::Commit { epoch } => {
-                        self.send(TaskKind::Sink, Control::Committed { epoch });
-                    }
-                    Command::Complete => return Some(Turn::Completed),
-                    Command::Fail { reason } => return Some(Turn::Failed { reason }),
-                }
+        for asked in self.handle.take_savepoints() {
+            if self.ends.line.is_none() {
+                asked.answer(Err(
+                    "the job keeps no checkpoints; set `dir` of `[checkpoint]` for it to keep some"
+                        .to_owned(),
+                ));
+                continue;
+            }
+            let then = asked.request().then;
+            self.asked.push(asked);
+            if let Some(end) = self.tell(Event::Savepoint { then }) {
+                return Some(end);
             }
         }
         None
     }
 
-    fn publish(&mut self, epoch: u64) -> Event {
-        let publisher = self.publisher.as_mut().expect("only durable jobs publish");
-        let snapshots = std::mem::take(&mut self.collected);
-        let published =
-            block_on(publisher.publish(epoch, self.triggered_ms, snapshots, &*self.clock));
-        match published {
-            Ok(record) => {
-                tracing::debug!(epoch, record.duration_ms, record.written_bytes, "checkpoint");
-                self.handle.record(record);
+    fn take_report(&mut self, report: Report) -> Option<Event> {
+        match report {
+            Report::Part { task, epoch, part } => {
+                let place = self.place(task);
+                self.order(Order::Part { epoch, place, part });
+                None
+            }
+            Report::Acknowledged { task, epoch, snapshot } => {
+                let place = self.place(task);
+                self.order(Order::Acknowledged { epoch, place, snapshot });
+                Some(Event::Acknowledged { task, epoch })
+            }
+            Report::Exhausted => Some(Event::Exhausted),
+            Report::Finished => Some(Event::Finished),
+            Report::Failed { reason } => Some(Event::Failed { reason }),
+        }
+    }
+
+    fn take_outcome(&mut self, outcome: Outcome) -> Event {
+        match outcome {
+            Outcome::Published { record, savepoints } => {
+                let epoch = record.epoch;
+                // One that was given up may exist all the same; nobody is told.
+                if epoch > self.given_up {
+                    let (duration, bytes) = (record.duration_ms, record.written_bytes);
+                    tracing::debug!(epoch, duration, bytes, "checkpoint");
+                    self.handle.record(record);
+                    self.answer_savepoints(&record, savepoints);
+                }
                 Event::Published { epoch }
             }
-            // Whoever fenced this process goes on with the job; nothing more may be said or committed here.
-            Err(error) if error.is_fenced() => Event::TaskFailed { reason: error.chain() },
-            Err(error) => {
-                let reason = format!("checkpoint {epoch} cannot be published: {}", error.chain());
-                Event::PublishFailed { epoch, reason }
+            Outcome::Failed { epoch, reason } => Event::PublishFailed { epoch, reason },
+            Outcome::Fenced { reason } => Event::Failed { reason },
+            Outcome::Broken => Event::Failed {
+                reason: "the publisher of checkpoints broke an assumption of its own and is gone"
+                    .to_owned(),
+            },
+        }
+    }
+
+    fn answer_savepoints(
+        &mut self,
+        record: &CheckpointRecord,
+        pinned: Vec<(String, Result<(), String>)>,
+    ) {
+        let mut pinned = pinned.into_iter();
+        for asked in self.saving.remove(&record.epoch).unwrap_or_default() {
+            let name = asked.request().name.clone();
+            let result = match &name {
+                // The checkpoint alone was asked for, and exists.
+                None => Ok(()),
+                Some(_) => match pinned.next() {
+                    Some((_, result)) => result,
+                    None => Err("the savepoint was not kept with its checkpoint".to_owned()),
+                },
+            };
+            asked.answer(result.map(|()| SavepointRecord {
+                name,
+                epoch: record.epoch,
+                triggered_ms: record.triggered_ms,
+                duration_ms: record.duration_ms,
+                written_bytes: record.written_bytes,
+                state_bytes: record.state_bytes,
+            }));
+        }
+    }
+
+    /// Tells the coordinator, and does what it decides. Something if the job is over.
+    fn tell(&mut self, event: Event) -> Option<Turn> {
+        for command in self.coordinator.handle(self.clock.now(), event) {
+            match command {
+                Command::Trigger(barrier) => {
+                    let (epoch, triggered_ms) = (barrier.epoch, self.clock.now());
+                    self.triggered = epoch;
+                    self.saving.insert(epoch, std::mem::take(&mut self.asked));
+                    self.order(Order::Begin { epoch, triggered_ms });
+                    self.send(TaskKind::Source, Control::Trigger(barrier));
+                }
+                Command::Publish { epoch } => {
+                    let asked = self.saving.get(&epoch).into_iter().flatten();
+                    let savepoints =
+                        asked.filter_map(|asked| asked.request().name.clone()).collect();
+                    self.order(Order::Publish { epoch, savepoints });
+                }
+                Command::Discard { from, reason } => self.discard(from, &reason),
+                Command::Commit { epoch } => {
+                    self.send(TaskKind::Sink, Control::Committed { epoch });
+                }
+                Command::Complete(ending) => return Some(Turn::Ended(ending)),
+                Command::Fail { reason } => return Some(Turn::Failed { reason }),
             }
+        }
+        None
+    }
+
+    fn discard(&mut self, from: u64, reason: &str) {
+        tracing::warn!(epoch = from, "{reason}; the next checkpoint takes its place");
+        self.given_up = self.triggered;
+        if let Some(line) = &self.ends.line {
+            line.give_up(self.triggered);
+        }
+        for asked in self.saving.split_off(&from).into_values().flatten() {
+            asked.answer(Err(format!("its checkpoint failed: {reason}")));
+        }
+    }
+
+    /// Refuses what was asked for and did not come to be.
+    fn end(&mut self, reason: &str) {
+        self.handle.close(reason);
+        let saving = std::mem::take(&mut self.saving).into_values().flatten();
+        for asked in saving.chain(std::mem::take(&mut self.asked)) {
+            asked.answer(Err(reason.to_owned()));
+        }
+    }
+
+    fn place(&self, task: TaskIndex) -> Place {
+        self.places[task.0 as usize]
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(line) = &self.ends.line {
+            line.order(order);
         }
     }
 
@@ -173,10 +297,16 @@ impl Driver {
 
     fn flush(&mut self) {
         while let Some((task, control)) = self.waiting.pop_front() {
-            if let Err(control) = self.controls[task].try_send(control) {
+            if let Err(control) = self.ends.controls[task].try_send(control) {
                 self.waiting.push_front((task, control));
                 return;
             }
         }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.end("the job has ended");
     }
 }

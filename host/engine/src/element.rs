@@ -4,17 +4,28 @@ use std::fmt;
 
 use serde_json::Value;
 use statehouse_operator::Batch;
-use statehouse_state::Snapshot;
+use statehouse_state::{Segment, Snapshot};
+
+use crate::budget::Permit;
 
 /// The end of an epoch, flowing with the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Barrier {
     /// The epoch that it ends.
     pub(crate) epoch: u64,
-    /// The newest checkpoint that exists. A snapshot taken for another one was not kept.
-    pub(crate) completed: Option<u64>,
-    /// Whether the stream ends with it.
-    pub(crate) last: bool,
+    /// The checkpoint that its own builds on. A snapshot taken for another one was not kept.
+    pub(crate) builds_on: Option<u64>,
+    /// Whether the stream ends with it, and how.
+    pub(crate) last: Option<Last>,
+}
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// As it is: exhausted, or in the middle.
+    Plain,
+    /// With the final watermark, whether the sources are exhausted or not.
+    Drained,
 }
 
 /// What flows along an edge.
@@ -58,10 +69,20 @@ pub(crate) struct TaskSnapshot {
     pub(crate) watermark: Option<i64>,
 }
 
+/// Segments of a snapshot that is still being written.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) segments: Vec<Segment>,
+    /// Given back when the segments are on their way to the store, or dropped.
+    pub(crate) _permit: Permit,
+}
+
 /// What a task reports.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// Its part of the checkpoint.
+    /// Some of its part of a checkpoint, ahead of the rest.
+    Part { task: TaskIndex, epoch: u64, part: Part },
+    /// Its part of the checkpoint, or what is left of it.
     Acknowledged { task: TaskIndex, epoch: u64, snapshot: TaskSnapshot },
     /// A source task has nothing any more.
     Exhausted,

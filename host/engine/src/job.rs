@@ -12,20 +12,27 @@ use statehouse_operator::Description;
 use statehouse_state::{Backend, KeyGroupRange, KeyGroups};
 
 use self::builder::Builder;
+use self::state::{Restoring, restore_states};
 use self::wiring::{Ends, Wiring};
+use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::coordinator::Coordinator;
-use crate::driver::Driver;
+use crate::coordinator::{Coordinator, Start};
+use crate::driver::{Driver, DriverEnds};
 use crate::error::JobError;
 use crate::graph::{Graph, NodeKind};
 use crate::handle::{JobHandle, TaskEntry};
 use crate::metrics::TaskMetrics;
+use crate::publish::assembly::Assembly;
+use crate::publish::line::line;
+use crate::publish::service::Service;
 use crate::publish::{Checkpoints, Publisher};
 use crate::recovery::RestorePoint;
 use crate::settings::CheckpointSettings;
 use crate::task::{Frame, Gate, Outlets, Reports, Task};
 
 mod builder;
+mod sinks;
+mod state;
 mod wiring;
 
 /// What a state backend is made for.
@@ -66,11 +73,13 @@ pub struct JobPlan {
     /// A local folder for files on their way from a checkpoint into a backend. `None`: checkpoints with files cannot
     /// be restored.
     pub scratch: Option<PathBuf>,
+    /// How many tasks are restored at once, on threads of their own; at least 1.
+    pub restores_max: usize,
     /// Where the operators' randomness comes from.
     pub seed: u64,
 }
 
-/// A job that is ready to run: whoever holds it steps the tasks and the driver.
+/// A job that is ready to run: whoever holds it steps the tasks, the driver and the publisher.
 #[derive(Debug)]
 pub struct Assembled {
     /// The tasks, and what to wake each by.
@@ -79,8 +88,12 @@ pub struct Assembled {
     pub driver: Driver,
     /// Wakes the driver.
     pub driver_parker: Parker,
-    /// For looking on and for stopping.
+    /// Publishes checkpoints; `None` if the job keeps none.
+    pub publisher: Option<Publisher>,
+    /// For looking on, for savepoints and for stopping.
     pub handle: JobHandle,
+    /// What of the checkpoint was dropped, in words.
+    pub dropped: Vec<String>,
 }
 
 /// Puts a job together: checks it against the checkpoint, restores state, recovers sinks, opens everything.
@@ -88,27 +101,41 @@ pub struct Assembled {
 /// # Errors
 /// If anything cannot be opened or restored. Nothing has run then, and nothing is lost.
 pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
-    let JobPlan { graph, settings, checkpoints, restore, clock, backend, scratch, seed } = plan;
-    if let Some(restore) = &restore {
-        restore.check(&graph)?;
+    let JobPlan {
+        graph,
+        settings,
+        checkpoints,
+        restore,
+        clock,
+        backend,
+        scratch,
+        restores_max,
+        seed,
+    } = plan;
+    let dropped = restore.as_ref().map(|restore| restore.check(&graph)).transpose()?;
+    for what in dropped.iter().flatten() {
+        tracing::warn!("{what} is dropped: the job has no place for it any more");
     }
-    // Also above the checkpoint of another store: output is named by epochs.
-    let newest = match &checkpoints {
-        Some(checkpoints) => block_on(checkpoints.store.next_epoch())?.0 - 1,
-        None => 0,
-    };
-    let newest = newest.max(restore.as_ref().map_or(0, RestorePoint::epoch));
+    // All state is read before anything outside of this process is touched: what cannot be read is found by then.
+    let restoring =
+        Restoring { restore: restore.as_ref(), backends: &*backend, scratch: scratch.as_deref() };
+    let states = restore_states(&graph, restoring, restores_max)?;
+    sinks::check(&graph, restore.as_ref())?;
+    let first_epoch = begin_run(checkpoints.as_ref(), restore.as_ref())?;
     let driver_parker = Parker::new();
-    let mut tasks = Vec::with_capacity(graph.tasks());
-    let mut entries = Vec::with_capacity(graph.tasks());
-    let mut builder = Builder::new(&graph, restore.as_ref(), &*backend, scratch.as_deref(), seed)?;
+    sinks::recover(&graph, restore.as_ref())?;
+    let mut builder = Builder::new(&graph, restore.as_ref(), states, seed);
     let driver_unparker = driver_parker.unparker().clone();
     let mut wiring = Wiring::new(&graph, &builder.watermarks(), driver_unparker);
+    let budget = Budget::new(wiring.unparkers());
+    let mut tasks = Vec::with_capacity(graph.tasks());
+    let mut entries = Vec::with_capacity(graph.tasks());
     for (node_index, node) in graph.nodes.iter().enumerate() {
         for task in 0..node.parallelism {
             let Ends { channels, outlets, control, reports, parker, index } =
                 wiring.take(node_index, task);
-            let body = builder.body(node, task, index, Gate::new(channels), node_index)?;
+            let gate = Gate::new(channels, settings.mode);
+            let body = builder.body(node, task, index, gate, node_index)?;
             let metrics = Arc::new(TaskMetrics::default());
             entries.push(TaskEntry::new(node, task, Arc::clone(&metrics)));
             let frame = Frame {
@@ -118,34 +145,54 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
                 outlets: Outlets::new(outlets, graph.key_groups),
                 reports: Reports::new(reports),
                 metrics,
+                budget: Arc::clone(&budget),
             };
             tasks.push((Task::new(frame, control, body), parker));
         }
     }
     let sources = graph.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Source(_)));
-    let completed = restore.as_ref().filter(|restore| restore.same_store).map(RestorePoint::epoch);
-    let coordinator = Coordinator::new(
-        settings.clone(),
-        checkpoints.is_some(),
-        tasks.len(),
-        sources.map(|node| node.parallelism as usize).sum(),
-        completed,
-        newest,
-        clock.now(),
-    );
-    let previous = restore.filter(|restore| restore.same_store).map(|restore| restore.manifest);
-    let publisher = checkpoints.map(|checkpoints| {
-        Publisher::new(&graph, checkpoints, settings.inline_threshold, previous)
-    });
+    let continued = restore.filter(|restore| restore.continues);
+    let start = Start {
+        durable: checkpoints.is_some(),
+        tasks: tasks.len(),
+        sources: sources.map(|node| node.parallelism as usize).sum(),
+        restored: continued.as_ref().map(RestorePoint::epoch),
+        first_epoch,
+        now: clock.now(),
+    };
     let handle = JobHandle::new(entries, driver_parker.unparker().clone());
-    let driver = Driver::new(
-        &graph,
-        coordinator,
-        publisher,
-        wiring.reports,
-        wiring.controls,
-        clock,
-        &handle,
-    );
-    Ok(Assembled { tasks, driver, driver_parker, handle })
+    let (driver_line, publisher_line) = line(driver_parker.unparker().clone());
+    let durable = checkpoints.is_some();
+    let publisher = checkpoints.map(|checkpoints| {
+        Publisher::new(Service {
+            assembly: Assembly::new(&graph, checkpoints.lease.generation()),
+            checkpoints: Arc::new(checkpoints),
+            settings: settings.packs(),
+            line: publisher_line,
+            clock: Arc::clone(&clock),
+            previous: continued.map(|restore| Arc::new(restore.manifest)),
+        })
+    });
+    let ends = DriverEnds {
+        line: durable.then_some(driver_line),
+        reports: wiring.reports,
+        controls: wiring.controls,
+    };
+    let coordinator = Coordinator::new(settings, start);
+    let driver = Driver::new(&graph, coordinator, ends, clock, &handle);
+    let dropped = dropped.unwrap_or_default();
+    Ok(Assembled { tasks, driver, driver_parker, publisher, handle, dropped })
+}
+
+/// Says in the store what this run starts from, before anything outside is touched. Returns the epoch of its first
+/// checkpoint: above that of the checkpoint that it starts from too, since output is named by epochs.
+fn begin_run(
+    checkpoints: Option<&Checkpoints>,
+    restore: Option<&RestorePoint>,
+) -> Result<u64, JobError> {
+    let above = restore.map_or(0, RestorePoint::epoch);
+    let Some(Checkpoints { store, lease }) = checkpoints else { return Ok(above + 1) };
+    let point = restore.and_then(|restore| restore.point.clone());
+    let first = block_on(store.begin_run(lease, point))?;
+    Ok(first.0.max(above + 1))
 }

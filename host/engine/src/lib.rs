@@ -8,6 +8,7 @@
 //! so the whole engine runs in a simulation as it runs on threads.
 
 mod barrier;
+mod budget;
 mod channel;
 pub mod clock;
 pub mod connector;
@@ -21,6 +22,7 @@ pub mod job;
 pub mod metrics;
 pub mod publish;
 pub mod recovery;
+pub mod savepoint;
 pub mod settings;
 pub mod task;
 pub mod threads;
@@ -33,10 +35,11 @@ pub use connector::{
 pub use driver::{Driver, Turn};
 pub use error::JobError;
 pub use graph::{DEAD_LETTERS, Graph, GraphError, Node, NodeKind, OperatorFactory};
-pub use handle::{JobHandle, TaskEntry, TaskKind};
+pub use handle::{Ending, JobHandle, Stop, TaskEntry, TaskKind};
 pub use job::{Assembled, BackendFactory, BackendRequest, JobPlan, assemble};
 pub use metrics::TaskMetrics;
-pub use publish::{CheckpointRecord, Checkpoints};
+pub use publish::{CheckpointRecord, Checkpoints, Publisher};
 pub use recovery::{RecoveryError, RestorePoint};
-pub use settings::CheckpointSettings;
+pub use savepoint::{SavepointRecord, SavepointRequest, SavepointResult, SavepointTicket};
+pub use settings::{CheckpointSettings, Mode};
 pub use task::{Step, Task};

@@ -1,19 +1,25 @@
-//! Publishing a checkpoint: what the tasks acknowledged becomes packs, then a manifest.
+//! Publishing checkpoints: what the tasks hand over becomes packs, then a manifest.
+//!
+//! One publisher serves a job, beside the driver: on a thread of its own in production, step by step in a simulation.
+//! Parts of a checkpoint are uploaded as they come, and those of the next one while a manifest is being published.
+//! Manifests are published in order.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::task::{Context, Waker};
 
-use serde_json::Value;
-use statehouse_checkpoint::{
-    CheckpointStore, Digest, Epoch, Error, FileRef, Lease, Location, Manifest, NewSegment,
-    OperatorState, PackSettings, SegmentRef, Statistics, TablesRef, TaskState, extend_groups,
-};
-use statehouse_state::{KeyGroups, Segment, Tables};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use statehouse_checkpoint::{CheckpointStore, Lease};
 
-use crate::element::TaskSnapshot;
-use crate::graph::{Graph, NodeKind};
+use self::service::Service;
 
-/// The name of the function that maps keys to key groups, as manifests carry it.
-pub const KEY_HASH: &str = "xxh3-64";
+pub(crate) mod assembly;
+pub(crate) mod line;
+pub(crate) mod service;
+mod under_way;
+mod upload;
+
+pub use self::assembly::KEY_HASH;
 
 /// Where a job's checkpoints go.
 #[derive(Debug)]
@@ -22,23 +28,6 @@ pub struct Checkpoints {
     pub store: CheckpointStore,
     /// The proof that this process owns the job.
     pub lease: Lease,
-}
-
-/// What is said of a node in every manifest.
-#[derive(Debug)]
-struct NodeEntry {
-    id: String,
-    component: Option<Digest>,
-    description: Value,
-    parallelism: u32,
-}
-
-/// What the tasks of a node contributed, as it was written.
-#[derive(Debug, Default)]
-struct Written {
-    tasks: Vec<TaskState>,
-    segments: Vec<(u16, SegmentRef)>,
-    tables: Vec<TablesRef>,
 }
 
 /// One checkpoint that was published.
@@ -56,197 +45,35 @@ pub struct CheckpointRecord {
     pub state_bytes: u64,
 }
 
-/// Publishes the checkpoints of one run, one after the other.
-#[derive(Debug)]
-pub(crate) struct Publisher {
-    checkpoints: Checkpoints,
-    job: String,
-    key_groups: KeyGroups,
-    nodes: Vec<NodeEntry>,
-    settings: PackSettings,
-    /// The checkpoint that the next one continues: its chains are extended.
-    previous: Option<Manifest>,
+/// The publisher of a job, ready to run beside the driver. It ends when the driver is gone, or has hung up and all is
+/// done.
+pub struct Publisher {
+    serving: BoxFuture<'static, ()>,
+    over: bool,
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("over", &self.over).finish_non_exhaustive()
+    }
 }
 
 impl Publisher {
-    /// `previous` is the checkpoint of the same store that the run was restored from.
-    pub(crate) fn new(
-        graph: &Graph,
-        checkpoints: Checkpoints,
-        inline_threshold: u64,
-        previous: Option<Manifest>,
-    ) -> Self {
-        let entry = |node: &crate::graph::Node| NodeEntry {
-            id: node.id.clone(),
-            component: match &node.kind {
-                NodeKind::Operator { factory, .. } => {
-                    factory.component().and_then(|digest| digest.parse().ok())
-                }
-                _ => None,
-            },
-            description: match &node.kind {
-                NodeKind::Operator { factory, .. } => serde_json::to_value(factory.description())
-                    .expect("descriptions are plain data with text keys"),
-                _ => Value::Null,
-            },
-            parallelism: node.parallelism,
-        };
-        Self {
-            job: graph.name.clone(),
-            key_groups: graph.key_groups,
-            nodes: graph.nodes.iter().map(entry).collect(),
-            settings: PackSettings {
-                inline_bytes_max: inline_threshold,
-                ..PackSettings::default()
-            },
-            previous,
-            checkpoints,
+    pub(crate) fn new(service: Service) -> Self {
+        Self { serving: service.serve().boxed(), over: false }
+    }
+
+    /// Does what can be done at once. For simulations, whose stores answer at once: there is nothing that would have
+    /// to wake it.
+    pub fn step(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        self.over = self.over || self.serving.as_mut().poll(&mut context).is_ready();
+    }
+
+    /// Works until the end.
+    pub(crate) async fn run(self) {
+        if !self.over {
+            self.serving.await;
         }
-    }
-
-    /// Publishes a checkpoint. `snapshots` holds every task's part, by node and task. `clock` tells the time.
-    pub(crate) async fn publish(
-        &mut self,
-        epoch: u64,
-        triggered_ms: i64,
-        snapshots: BTreeMap<(usize, u32), TaskSnapshot>,
-        clock: &dyn crate::Clock,
-    ) -> Result<CheckpointRecord, Error> {
-        let mut statistics = Statistics::default();
-        let mut written: Vec<Written> = self.nodes.iter().map(|_| Written::default()).collect();
-        for ((node, task), snapshot) in snapshots {
-            let TaskSnapshot { state, task_states, position, watermark } = snapshot;
-            if let Some(state) = state {
-                let segments = self.write_segments(state.segments, &mut statistics).await?;
-                written[node].segments.extend(segments);
-                if let Some(tables) = &state.tables {
-                    let tables = self.write_tables(node, tables, &mut statistics).await?;
-                    written[node].tables.push(tables);
-                }
-            }
-            let inline = |bytes: Vec<u8>| {
-                let location = Location::Inline(bytes.into());
-                SegmentRef { full: true, entries: 0, location }
-            };
-            let (position, state) = (position.unwrap_or(Value::Null), task_states.map(inline));
-            written[node].tasks.push(TaskState { task, watermark, position, state });
-        }
-        let mut manifest = self.manifest(epoch, written)?;
-        let (packs, bytes) =
-            self.checkpoints.store.spill_inline(&mut manifest, self.settings).await?;
-        statistics.packs += packs;
-        statistics.pack_bytes += bytes;
-        let now = clock.now();
-        statistics.duration_ms = u64::try_from(now - triggered_ms).unwrap_or(0);
-        manifest.created_ms = now;
-        manifest.statistics = statistics;
-        self.checkpoints.store.publish(&manifest, &self.checkpoints.lease).await?;
-        let record = CheckpointRecord {
-            epoch,
-            triggered_ms,
-            duration_ms: statistics.duration_ms,
-            written_bytes: statistics.pack_bytes,
-            state_bytes: manifest.state_bytes(),
-        };
-        self.previous = Some(manifest);
-        Ok(record)
-    }
-
-    async fn write_segments(
-        &self,
-        segments: Vec<Segment>,
-        statistics: &mut Statistics,
-    ) -> Result<Vec<(u16, SegmentRef)>, Error> {
-        let segments = segments.into_iter().map(|segment| NewSegment {
-            group: segment.group.0,
-            full: segment.full,
-            entries: segment.entries,
-            bytes: segment.bytes,
-        });
-        let store = &self.checkpoints.store;
-        let done = store.write_segments(segments.collect(), self.settings).await?;
-        statistics.packs += done.packs;
-        statistics.pack_bytes += done.pack_bytes;
-        Ok(done.segments)
-    }
-
-    /// Writes the files of tables, those excepted that the checkpoint before has already.
-    async fn write_tables(
-        &self,
-        node: usize,
-        tables: &Tables,
-        statistics: &mut Statistics,
-    ) -> Result<TablesRef, Error> {
-        let before: BTreeMap<&str, &SegmentRef> = self
-            .previous(node)
-            .iter()
-            .flat_map(|operator| &operator.tables)
-            .flat_map(|tables| &tables.files)
-            .filter_map(|file| Some((file.identity.as_deref()?, &file.content)))
-            .collect();
-        let mut files = Vec::with_capacity(tables.files.len());
-        for file in &tables.files {
-            let known = file.identity.as_deref().and_then(|identity| before.get(identity));
-            // Content that was spilled or inlined counts as any other: it is the same bytes.
-            let content = match known.filter(|content| content.size_bytes() == file.length) {
-                Some(&content) => content.clone(),
-                None => {
-                    let path = tables.directory().join(&file.name);
-                    let done = self.checkpoints.store.write_file(&path, self.settings).await?;
-                    statistics.packs += done.packs;
-                    statistics.pack_bytes += done.pack_bytes;
-                    done.content
-                }
-            };
-            let (name, identity) = (file.name.clone(), file.identity.clone());
-            files.push(FileRef { name, identity, content });
-        }
-        let (range, entries) = (tables.range, tables.entries);
-        Ok(TablesRef { start: range.start, end: range.end, entries, files })
-    }
-
-    /// What the checkpoint before says of a node.
-    fn previous(&self, node: usize) -> Option<&OperatorState> {
-        let operators = &self.previous.as_ref()?.operators;
-        operators.iter().find(|operator| operator.id == self.nodes[node].id)
-    }
-
-    fn manifest(&self, epoch: u64, written: Vec<Written>) -> Result<Manifest, Error> {
-        let epoch = Epoch(epoch);
-        let nothing = BTreeMap::new();
-        let mut operators = Vec::with_capacity(self.nodes.len());
-        for (index, (node, written)) in self.nodes.iter().zip(written).enumerate() {
-            let Written { tasks, segments, mut tables } = written;
-            let previous = self.previous(index).map_or(&nothing, |operator| &operator.groups);
-            let mut groups = extend_groups(previous, segments)
-                .map_err(|source| Error::Protocol { epoch, source })?;
-            let in_tables = |group: u32| {
-                tables.iter().any(|tables| (tables.start..tables.end).contains(&group))
-            };
-            // What was in chains before the backend changed is in the tables now.
-            groups.retain(|&group, _| !in_tables(u32::from(group)));
-            tables.retain(|tables| tables.start < tables.end);
-            tables.sort_by_key(|tables| tables.start);
-            operators.push(OperatorState {
-                id: node.id.clone(),
-                component: node.component,
-                description: node.description.clone(),
-                parallelism: node.parallelism,
-                tasks,
-                groups,
-                tables,
-            });
-        }
-        Ok(Manifest {
-            job: self.job.clone(),
-            epoch,
-            parent: self.previous.as_ref().map(|manifest| manifest.epoch),
-            generation: self.checkpoints.lease.generation(),
-            created_ms: 0,
-            key_groups: self.key_groups.count(),
-            key_hash: KEY_HASH.to_owned(),
-            operators,
-            statistics: Statistics::default(),
-        })
     }
 }

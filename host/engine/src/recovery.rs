@@ -4,12 +4,21 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use statehouse_checkpoint::{CheckpointStore, Manifest, OperatorState, SegmentRef, TablesRef};
-use statehouse_operator::Description;
-use statehouse_state::{Backend, KeyGroup, KeyGroupRange, TaskStateDeclaration};
+use futures::future::try_join_all;
+use statehouse_checkpoint::{
+    CheckpointStore, FileRef, Manifest, OperatorState, SegmentRef, StartPoint, TablesRef,
+};
+use statehouse_state::{Backend, KeyGroup, KeyGroupRange};
 
 use crate::graph::{Graph, NodeKind};
 use crate::publish::KEY_HASH;
+
+pub(crate) mod claims;
+
+use self::claims::unclaimed;
+
+/// How many shares of a task's files are read at the same time.
+const FILE_SHARES: usize = 4;
 
 /// Why a job cannot resume from a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +37,13 @@ pub enum RecoveryError {
     KeyHash { epoch: u64, theirs: String },
     #[error(
         "checkpoint {epoch} holds state of operator `{operator}`, which the job does not have: name the operator as \
-         before, or start without any state by `--fresh`"
+         before, drop its state by `--allow-non-restored-state`, or start without any state by `--fresh`"
     )]
     UnclaimedOperator { epoch: u64, operator: String },
     #[error(
         "checkpoint {epoch} holds the position of source `{source_id}`, which the job does not have: it would be \
-         read from its beginning, into state that knows it already; name the source as before, or start without any \
-         state by `--fresh`"
+         read from its beginning, into state that knows it already; name the source as before, forget it by \
+         `--allow-non-restored-state`, or start without any state by `--fresh`"
     )]
     UnclaimedSource { epoch: u64, source_id: String },
     #[error("operator `{operator}` cannot take its state of checkpoint {epoch}: {reason}")]
@@ -73,8 +82,17 @@ pub struct RestorePoint {
     pub store: CheckpointStore,
     /// What it says.
     pub manifest: Manifest,
-    /// Whether the run writes its own checkpoints to the same store. Otherwise the first one is full.
-    pub same_store: bool,
+    /// Where it is, for the job's own store to remember what this run started from. `None` if that store does not know
+    /// where it is.
+    pub point: Option<StartPoint>,
+    /// Whether the run's own checkpoints go on from this one: what it holds need not be written again. Otherwise the
+    /// first one is full.
+    pub continues: bool,
+    /// Whether state that the job has no place for any more is dropped, which is said, and not refused.
+    pub drop_unclaimed: bool,
+    /// Whether another job goes on from here: its name is its own, and the output that was prepared and not committed
+    /// is the other job's.
+    pub fork: bool,
 }
 
 impl RestorePoint {
@@ -86,13 +104,14 @@ impl RestorePoint {
         self.manifest.operators.iter().find(|operator| operator.id == id)
     }
 
-    /// Checks that the job can go on from here, before anything is touched.
+    /// Checks that the job can go on from here, before anything is touched. Returns, in words, what of the checkpoint
+    /// is dropped.
     ///
     /// # Errors
     /// The first thing that does not fit.
-    pub fn check(&self, graph: &Graph) -> Result<(), RecoveryError> {
+    pub fn check(&self, graph: &Graph) -> Result<Vec<String>, RecoveryError> {
         let (epoch, manifest) = (self.epoch(), &self.manifest);
-        if manifest.job != graph.name {
+        if manifest.job != graph.name && !self.fork {
             let (theirs, mine) = (manifest.job.clone(), graph.name.clone());
             return Err(RecoveryError::OtherJob { epoch, theirs, mine });
         }
@@ -103,41 +122,62 @@ impl RestorePoint {
         if manifest.key_hash != KEY_HASH {
             return Err(RecoveryError::KeyHash { epoch, theirs: manifest.key_hash.clone() });
         }
-        for operator in manifest.operators.iter().filter(|operator| has_state(operator)) {
-            let node = graph.nodes.iter().find(|node| node.id == operator.id);
-            let Some(NodeKind::Operator { factory, .. }) = node.map(|node| &node.kind) else {
-                let operator = operator.id.clone();
-                return Err(RecoveryError::UnclaimedOperator { epoch, operator });
-            };
-            check_description(operator, factory.description()).map_err(|reason| {
-                RecoveryError::Incompatible { epoch, operator: operator.id.clone(), reason }
-            })?;
+        let mut dropped = Vec::new();
+        for operator in &manifest.operators {
+            if has_state(operator) {
+                dropped.extend(self.check_state(operator, graph)?);
+            }
+            dropped.extend(self.check_position(operator, graph)?);
         }
-        self.check_positions(graph)
+        Ok(dropped)
     }
 
-    /// A source that is gone, or has another name, is refused. A sink that is gone takes along what it had prepared and
-    /// not committed, which is said and left to the user.
-    fn check_positions(&self, graph: &Graph) -> Result<(), RecoveryError> {
-        let epoch = self.epoch();
-        for before in &self.manifest.operators {
-            let mut positions = before.tasks.iter().map(|task| &task.position);
-            let Some(position) = positions.find(|position| !position.is_null()) else { continue };
-            let node = graph.nodes.iter().find(|node| node.id == before.id);
-            // Sinks remember a list of tokens, sources never do.
-            match (position.is_array(), node.map(|node| &node.kind)) {
-                (true, Some(NodeKind::Sink { .. })) | (false, Some(NodeKind::Source(_))) => {}
-                (true, _) => tracing::warn!(
-                    "the job no longer has the sink `{}` of checkpoint {epoch}: what it had not committed is lost",
-                    before.id
-                ),
-                (false, _) => {
-                    let source_id = before.id.clone();
-                    return Err(RecoveryError::UnclaimedSource { epoch, source_id });
-                }
+    /// Finds the operator that takes the state. What nobody takes is refused, or dropped.
+    fn check_state(
+        &self,
+        before: &OperatorState,
+        graph: &Graph,
+    ) -> Result<Vec<String>, RecoveryError> {
+        let (epoch, operator) = (self.epoch(), before.id.clone());
+        let node = graph.nodes.iter().find(|node| node.id == operator);
+        let Some(NodeKind::Operator { factory, .. }) = node.map(|node| &node.kind) else {
+            return match self.drop_unclaimed {
+                true => Ok(vec![format!("the state of operator `{operator}`")]),
+                false => Err(RecoveryError::UnclaimedOperator { epoch, operator }),
+            };
+        };
+        let checked = unclaimed(before, factory.description(), self.drop_unclaimed);
+        let dropped =
+            checked.map_err(|reason| RecoveryError::Incompatible { epoch, operator, reason })?;
+        Ok(dropped.into_iter().map(|what| format!("{what} of operator `{}`", before.id)).collect())
+    }
+
+    /// A source that is gone, or has another name, is refused, or forgotten. A sink that is gone takes along what it had
+    /// prepared and not committed, which is said and left to the user.
+    fn check_position(
+        &self,
+        before: &OperatorState,
+        graph: &Graph,
+    ) -> Result<Option<String>, RecoveryError> {
+        let mut positions = before.tasks.iter().map(|task| &task.position);
+        let Some(position) = positions.find(|position| !position.is_null()) else {
+            return Ok(None);
+        };
+        let node = graph.nodes.iter().find(|node| node.id == before.id);
+        // Sinks remember a list of tokens, sources never do.
+        match (position.is_array(), node.map(|node| &node.kind)) {
+            (true, Some(NodeKind::Sink { .. })) | (false, Some(NodeKind::Source(_))) => Ok(None),
+            (true, _) => {
+                Ok((!self.fork).then(|| format!("what sink `{}` had not committed", before.id)))
+            }
+            (false, _) if self.drop_unclaimed => {
+                Ok(Some(format!("the position of source `{}`", before.id)))
+            }
+            (false, _) => {
+                let (epoch, source_id) = (self.epoch(), before.id.clone());
+                Err(RecoveryError::UnclaimedSource { epoch, source_id })
             }
         }
-        Ok(())
     }
 
     /// Fills a backend with an operator's state in a range of key groups. `scratch` is where files of tables are put
@@ -153,6 +193,9 @@ impl RestorePoint {
         scratch: Option<&Path>,
     ) -> Result<(), RecoveryError> {
         let epoch = self.epoch();
+        if self.drop_unclaimed {
+            backend.drop_unclaimed();
+        }
         let overlapping =
             |tables: &&TablesRef| tables.start < range.end && range.start < tables.end;
         let mut by_tables = false;
@@ -191,7 +234,7 @@ impl RestorePoint {
                 .restore(group, segment.full, &bytes)
                 .map_err(|source| self.state_error(operator, source))?;
         }
-        if !self.same_store || by_tables {
+        if !self.continues || by_tables {
             // There is no chain that increments could go on from.
             backend.abandon_snapshot();
         }
@@ -246,90 +289,46 @@ impl RestorePoint {
         // What a process that was killed has left there.
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).map_err(failed)?;
-        let mut reader = self.store.read_segments(tables.files.iter().map(|file| &file.content));
-        for file in &tables.files {
-            let bytes = reader
-                .next()
-                .await
-                .map_err(|error| RecoveryError::Unreadable { epoch, reason: error.chain() })?;
-            let bytes = bytes.expect("the reader yields as many files as it was given");
-            let mut target = fs::File::create_new(folder.join(&file.name)).map_err(failed)?;
-            target.write_all(&bytes).map_err(failed)?;
-        }
+        try_join_all(shares(&tables.files).map(|files| async move {
+            let mut reader = self.store.read_segments(files.iter().map(|file| &file.content));
+            for file in files {
+                let bytes = reader
+                    .next()
+                    .await
+                    .map_err(|error| RecoveryError::Unreadable { epoch, reason: error.chain() })?;
+                let bytes = bytes.expect("the reader yields as many files as it was given");
+                let mut target = fs::File::create_new(folder.join(&file.name)).map_err(failed)?;
+                target.write_all(&bytes).map_err(failed)?;
+            }
+            Ok(())
+        }))
+        .await?;
         Ok(())
     }
+}
+
+/// Files cut into a few shares of about as many bytes, in their order: neighbours may lie in the same pack.
+fn shares(files: &[FileRef]) -> impl Iterator<Item = &[FileRef]> {
+    let bytes = |file: &FileRef| file.content.size_bytes();
+    let share = files.iter().map(bytes).sum::<u64>() / FILE_SHARES as u64 + 1;
+    let mut so_far = 0;
+    let mut number = move |file: &FileRef| {
+        so_far += bytes(file);
+        so_far / share
+    };
+    let numbers: Vec<u64> = files.iter().map(&mut number).collect();
+    let mut rest = files;
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let first = *numbers.get(at)?;
+        let length = numbers[at..].iter().take_while(|number| **number == first).count();
+        let (taken, left) = rest.split_at(length);
+        (rest, at) = (left, at + length);
+        Some(taken)
+    })
 }
 
 /// Whether anything would be lost without the operator.
 fn has_state(operator: &OperatorState) -> bool {
     operator.has_keyed_state() || operator.tasks.iter().any(|task| task.state.is_some())
-}
-
-/// Whether the operator as it is now can take the state of the operator as it was.
-fn check_description(before: &OperatorState, now: &Description) -> Result<(), String> {
-    let before: Description = serde_json::from_value(before.description.clone())
-        .map_err(|error| format!("its recorded description cannot be read: {error}"))?;
-    match (before.state_key(), now.state_key()) {
-        (Some(before), Some(now)) if !before.matches(now) => {
-            return Err(format!("its keys were {before} and are {now} now; keys cannot change"));
-        }
-        _ => {}
-    }
-    for state in &before.states {
-        let name = &state.name;
-        let Some(now) = now.states.iter().find(|now| &now.name == name) else {
-            return Err(format!(
-                "it no longer declares the state `{name}`; declare it as before, or start by `--fresh`"
-            ));
-        };
-        if now.kind != state.kind || now.value != state.value || now.codec != state.codec {
-            return Err(format!(
-                "state `{name}` was {:?} of {:?} ({}) and is {:?} of {:?} ({}) now",
-                state.kind, state.value, state.codec, now.kind, now.value, now.codec
-            ));
-        }
-        if now.map_key != state.map_key || now.merge != state.merge {
-            return Err(format!(
-                "state `{name}` had map keys {:?} and the merge {:?}, and has {:?} and {:?} now",
-                state.map_key, state.merge, now.map_key, now.merge
-            ));
-        }
-        if now.schema_version != state.schema_version {
-            return Err(format!(
-                "state `{name}` has schema version {} there and {} now, and values are not migrated yet",
-                state.schema_version, now.schema_version
-            ));
-        }
-    }
-    check_task_states(&before, now)?;
-    for timer in &before.timers {
-        let name = &timer.name;
-        let now = now.timers.iter().find(|now| &now.name == name);
-        if now.is_none_or(|now| now.domain != timer.domain) {
-            return Err(format!("it no longer declares the timer `{name}` on the same clock"));
-        }
-    }
-    Ok(())
-}
-
-fn check_task_states(before: &Description, now: &Description) -> Result<(), String> {
-    for state in &before.task_states {
-        let name = &state.name;
-        let Some(now) = now.task_states.iter().find(|now| &now.name == name) else {
-            return Err(format!(
-                "it no longer declares the task state `{name}`; declare it as before, or start by `--fresh`"
-            ));
-        };
-        let shape = |state: &TaskStateDeclaration| {
-            (state.kind, state.value, state.codec.clone(), state.map_key, state.schema_version)
-        };
-        if shape(now) != shape(state) {
-            return Err(format!(
-                "the task state `{name}` was {:?} of {:?} and is {:?} of {:?} now, or its map keys or schema version \
-                 changed",
-                state.kind, state.value, now.kind, now.value
-            ));
-        }
-    }
-    Ok(())
 }

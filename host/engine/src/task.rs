@@ -7,9 +7,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use statehouse_state::Segment;
+
+use crate::budget::Budget;
 use crate::channel::Receiver;
 use crate::clock::Clock;
-use crate::element::{Barrier, Control, Element, Report, TaskIndex, TaskSnapshot};
+use crate::element::{Barrier, Control, Element, Part, Report, TaskIndex, TaskSnapshot};
 use crate::metrics::TaskMetrics;
 
 mod gate;
@@ -60,9 +63,20 @@ pub(crate) struct Frame {
     pub(crate) outlets: Outlets,
     pub(crate) reports: Reports,
     pub(crate) metrics: Arc<TaskMetrics>,
+    pub(crate) budget: Arc<Budget>,
 }
 
 impl Frame {
+    /// Sends finished segments of a running snapshot ahead.
+    fn hand_over(&mut self, epoch: u64, segments: Vec<Segment>) {
+        if segments.is_empty() {
+            return;
+        }
+        let bytes = segments.iter().map(|segment| segment.bytes.len() as u64).sum();
+        let part = Part { segments, _permit: self.budget.take(bytes) };
+        self.reports.push(Report::Part { task: self.index, epoch, part });
+    }
+
     /// Reports the task's part of a checkpoint.
     fn acknowledge(&mut self, epoch: u64, snapshot: TaskSnapshot) {
         self.reports.push(Report::Acknowledged { task: self.index, epoch, snapshot });

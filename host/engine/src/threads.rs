@@ -1,30 +1,39 @@
-//! Runs an assembled job: a thread for each task, and the driver on the calling thread.
+//! Runs an assembled job: a thread for each task, the publisher in a tokio runtime, and the driver on the calling
+//! thread.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crossbeam_utils::sync::Parker;
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::clock::Clock;
-use crate::driver::Turn;
+use crate::driver::{Driver, Turn};
 use crate::error::JobError;
+use crate::handle::Ending;
 use crate::job::Assembled;
+use crate::publish::Publisher;
 use crate::task::{Step, Task};
 
 /// The longest that a thread sleeps without looking whether the job is over.
 const PARK_MAX: Duration = Duration::from_millis(100);
 
-/// Runs a job to its end: until all sources are exhausted, it is stopped, or it fails.
+/// How long the publisher has, once the job is over, to end what it is about.
+const PUBLISHER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a job to its end: until all sources are exhausted, it is stopped, or it fails. The publisher runs in the tokio
+/// runtime of the calling thread, if there is one with threads of its own, or else in one made for it.
 ///
 /// # Errors
 /// If the job fails. Its newest checkpoint is where it can resume.
-pub fn run(job: Assembled, clock: &Arc<dyn Clock>) -> Result<(), JobError> {
-    let Assembled { tasks, mut driver, driver_parker, .. } = job;
+pub fn run(job: Assembled, clock: &Arc<dyn Clock>) -> Result<Ending, JobError> {
+    let Assembled { tasks, mut driver, driver_parker, publisher, .. } = job;
+    let publishing = publisher.map(Publishing::start).transpose()?;
     let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let ending = std::thread::scope(|scope| {
         // However this ends, by a panic of the driver's too: the tasks' threads end, or the scope would wait for ever.
         let _end = EndOnDrop(&over);
         for (task, parker) in tasks {
@@ -39,11 +48,61 @@ pub fn run(job: Assembled, clock: &Arc<dyn Clock>) -> Result<(), JobError> {
         loop {
             match driver.turn() {
                 Turn::Running { until } => driver_parker.park_timeout(pause(until, clock)),
-                Turn::Completed => return Ok(()),
+                Turn::Ended(ending) => return Ok(ending),
                 Turn::Failed { reason } => return Err(JobError::Failed { reason }),
             }
         }
-    })
+    });
+    driver.hang_up();
+    if let Some(publishing) = publishing {
+        publishing.end(driver);
+    }
+    ending
+}
+
+/// The publisher at work.
+struct Publishing {
+    /// The runtime made for it, if one was.
+    runtime: Option<Runtime>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Publishing {
+    fn start(publisher: Publisher) -> Result<Self, JobError> {
+        let (handle, runtime) = match Handle::try_current() {
+            Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => (handle, None),
+            _ => {
+                let runtime = Builder::new_multi_thread()
+                    .worker_threads(1)
+                    .thread_name("publisher")
+                    .enable_all()
+                    .build()
+                    .map_err(|error| {
+                        let reason = format!("the publisher cannot be started: {error}");
+                        JobError::Failed { reason }
+                    })?;
+                (runtime.handle().clone(), Some(runtime))
+            }
+        };
+        let (ends, ended) = mpsc::sync_channel(1);
+        handle.spawn(async move {
+            publisher.run().await;
+            // Nobody waits any more if the job has ended before.
+            let _ = ends.send(());
+        });
+        Ok(Self { runtime, ended })
+    }
+
+    /// Leaves the publisher some time to end what it was told, and then cuts it short, by dropping the driver.
+    fn end(self, driver: Driver) {
+        // An error says that it has ended already.
+        let _ = self.ended.recv_timeout(PUBLISHER_PATIENCE);
+        drop(driver);
+        if let Some(runtime) = self.runtime {
+            // A store that does not answer must not hold the process.
+            runtime.shutdown_background();
+        }
+    }
 }
 
 struct EndOnDrop<'a>(&'a AtomicBool);

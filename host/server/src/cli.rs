@@ -4,6 +4,7 @@
 
 mod bench;
 mod build;
+mod cancel;
 mod checkpoint;
 mod completions;
 mod inspect;
@@ -12,6 +13,7 @@ mod new;
 mod print;
 mod progress;
 mod run;
+mod savepoint;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -28,9 +30,12 @@ use clap::{CommandFactory, Parser, Subcommand};
   statehouse build hello            compile it to hello/hello.wasm
   statehouse run hello/job.toml     run the job; run it again to resume
   statehouse checkpoint list hello/job.toml
+  statehouse savepoint create hello/job.toml before-upgrade
 
 Environment:
   STATEHOUSE_LOG    what is logged: error, warn, info, debug, or by part: statehouse_engine=debug
+  AWS_*, GOOGLE_*, AZURE_*
+                    how stores with a URL are reached, as their own tools have it
   STATEHOUSE_CACHE  where compiled components are kept; default $XDG_CACHE_HOME/statehouse, else
                     ~/.cache/statehouse")]
 pub struct Cli {
@@ -44,12 +49,18 @@ enum Verb {
     Build(build::BuildArgs),
     New(new::NewArgs),
     #[command(subcommand)]
+    Savepoint(savepoint::SavepointVerb),
+    Cancel(cancel::CancelArgs),
+    #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointVerb),
     Inspect(inspect::InspectArgs),
     #[command(subcommand)]
     Bench(bench::BenchVerb),
     Completions(completions::CompletionsArgs),
 }
+
+/// Threads that serve the clients of remote stores.
+const RUNTIME_THREADS: usize = 2;
 
 /// The whole command, for help, completions and reference pages.
 pub fn command() -> clap::Command {
@@ -59,21 +70,36 @@ pub fn command() -> clap::Command {
 /// Parses the arguments of the process and does what they say.
 pub fn main() -> ExitCode {
     let Cli { verb } = Cli::parse();
-    let done = match verb {
-        Verb::Run(args) => run::run(args),
-        Verb::Build(args) => build::run(args),
-        Verb::New(args) => new::run(args),
-        Verb::Checkpoint(verb) => checkpoint::run(verb),
-        Verb::Inspect(args) => inspect::run(args),
-        Verb::Bench(verb) => bench::run(verb),
-        Verb::Completions(args) => completions::run(args),
-    };
-    match done {
+    let done = runtime().map(|runtime| {
+        // Clients of remote stores need one wherever they are waited for.
+        let _inside = runtime.enter();
+        run_verb(verb)
+    });
+    match done.unwrap_or_else(Err) {
         Ok(code) => code,
         Err(error) if print::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             print::error(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(RUNTIME_THREADS).thread_name("store").enable_all().build()?)
+}
+
+fn run_verb(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Run(args) => run::run(args),
+        Verb::Build(args) => build::run(args),
+        Verb::New(args) => new::run(args),
+        Verb::Savepoint(verb) => savepoint::run(verb),
+        Verb::Cancel(args) => cancel::run(args),
+        Verb::Checkpoint(verb) => checkpoint::run(verb),
+        Verb::Inspect(args) => inspect::run(args),
+        Verb::Bench(verb) => bench::run(verb),
+        Verb::Completions(args) => completions::run(args),
     }
 }

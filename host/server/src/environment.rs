@@ -1,7 +1,10 @@
 //! What the process takes from its environment: folders, and how guests are built. Read once, passed on.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+use statehouse_checkpoint::environment_options;
 
 /// What holds outside of any job.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +36,14 @@ impl Environment {
     pub fn components(&self) -> Option<PathBuf> {
         self.cache.as_ref().map(|cache| cache.join("components"))
     }
+}
+
+/// What the environment says of how the store at this URL is reached: `AWS_REGION` for `s3://` for example.
+pub(crate) fn store_options(url: &str) -> BTreeMap<String, String> {
+    let variables = std::env::vars_os();
+    let variables = variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    environment_options(url, variables.filter(|(_, value)| !value.is_empty()))
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@
 //! Not responsible for whether the job can run: nodes that refer to each other, components and inputs that exist.
 //! [`crate::job_graph`] and the engine look at that.
 
+mod checkpoint;
 mod document;
 mod error;
 mod overrides;
+mod settings_page;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -16,15 +18,17 @@ mod values;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use checkpoint::{CheckpointTable, CompressionName, ModeName, RETAINED_DEFAULT, Retention};
 pub use error::JobFileError;
 pub use overrides::Override;
+pub use settings_page::{SETTINGS, Setting, checkpoint_settings_page};
 pub use tables::{
-    BackendKind, CheckpointTable, DeadLettersTable, JobTable, OperatorFields, SinkFields,
-    SourceFields, StateTable,
+    BackendKind, DeadLettersTable, JobTable, OperatorFields, SinkFields, SourceFields, StateTable,
 };
 pub use values::{ByteSize, Millis, Text, Wires};
 
-use document::{Document, Place, Section};
+use crate::place::Place;
+use document::{Document, Section, Spot};
 use statehouse_connectors::{SinkSettings, SourceSettings};
 
 /// A `[[source]]`: the fields that every source has, and those of its connector.
@@ -119,8 +123,8 @@ impl JobFile {
     }
 
     /// Where checkpoints go, if anywhere.
-    pub fn checkpoint_directory(&self) -> Option<PathBuf> {
-        self.checkpoint.as_ref().map(|table| self.directory().join(&table.dir))
+    pub fn checkpoint_place(&self) -> Option<Place> {
+        self.checkpoint.as_ref().map(|table| Place::parse(&table.dir, self.directory()))
     }
 
     /// Where files of state lie while the job runs.
@@ -134,10 +138,10 @@ impl JobFile {
         let sinks = self.sinks.iter().map(|sink| &sink.node.id);
         let ids = [Section::Source, Section::Operator, Section::Sink].into_iter();
         let ids = ids.zip([sources.collect::<Vec<_>>(), operators.collect(), sinks.collect()]);
-        let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, Spot> = BTreeMap::new();
         for (section, ids) in ids {
             for (index, id) in ids.into_iter().enumerate() {
-                let place = Place::node(section, index, Some(id.clone()));
+                let place = Spot::node(section, index, Some(id.clone()));
                 if let Some(first) = seen.insert(id, place.clone()) {
                     let line = document.line(&first, Some("id"));
                     let reason = format!(

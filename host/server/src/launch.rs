@@ -2,91 +2,40 @@
 //!
 //! What can be refused is refused before anything is written: a job that does not fit, a directory that is taken, a
 //! newest checkpoint that is damaged. Going back to an older checkpoint loses what came after it, so that is never
-//! done by itself: the user says `--from`.
+//! done by itself: the user says `--from` or `--fallback`.
+//!
+//! A run that starts from another job's store goes on from the packs there: it pins what it starts from in that store,
+//! and notes in its own where they are. Nothing is copied.
 
+mod adopt;
 mod backends;
 mod choose;
+mod error;
+mod start;
+mod stores;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use statehouse_checkpoint::{DirectoryLock, Epoch};
+use statehouse_checkpoint::{CheckpointStore, DirectoryLock};
 use statehouse_engine::{
-    Assembled, Checkpoints, Clock, Graph, JobError, JobPlan, RecoveryError, SystemClock, assemble,
+    Assembled, Checkpoints, Clock, Graph, JobError, JobPlan, RestorePoint, SystemClock, assemble,
 };
 
 use crate::job_file::JobFile;
+use crate::place::Place;
+use adopt::adopt;
 use backends::Backends;
+use choose::Chosen;
 
 pub use backends::{StateFolder, heap_backends, rocks_backends};
-pub use choose::{checkpoint_directory, newest_listed, open_to_look};
-
-/// Where a run starts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum StartFrom {
-    /// At the newest checkpoint, if there is one.
-    #[default]
-    Newest,
-    /// At the beginning, although there may be checkpoints. They stay.
-    Nothing,
-    /// At this checkpoint of the job's own directory.
-    Epoch(Epoch),
-    /// At the newest checkpoint of another directory, which is only read.
-    Directory(PathBuf),
-}
-
-impl FromStr for StartFrom {
-    type Err = std::convert::Infallible;
-
-    /// What `--from` takes: a number is a checkpoint of the job's own directory, anything else a directory.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(text.parse().map_or_else(|_| Self::Directory(PathBuf::from(text)), Self::Epoch))
-    }
-}
-
-/// Why a job does not start. Nothing has run then, and nothing is lost.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum LaunchError {
-    #[error(transparent)]
-    Checkpoint(#[from] statehouse_checkpoint::Error),
-    #[error(
-        "the newest checkpoint in `{}` is damaged; nothing was started and nothing changed\n{advice}",
-        directory.display()
-    )]
-    Damaged { directory: PathBuf, advice: String },
-    #[error("there is no checkpoint {epoch} in `{}`; there {known}", directory.display())]
-    NoSuchCheckpoint { epoch: Epoch, directory: PathBuf, known: String },
-    #[error("there is no checkpoint in `{}` to start from", directory.display())]
-    NoCheckpoints { directory: PathBuf },
-    #[error(
-        "`--from {epoch}` names a checkpoint of the job's own directory, and the job file has no `[checkpoint]` table"
-    )]
-    NoDirectory { epoch: Epoch },
-    #[error("`--from {}`: {reason}", given.display())]
-    BadSource { given: PathBuf, reason: String },
-    #[error(
-        "the folder of local state `{}` cannot be emptied: {source}; make it writable, or set `directory` of `[state]`",
-        directory.display()
-    )]
-    StateFolder {
-        directory: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error(
-        "the folder of local state `{}` is in use by another process{}; stop it first, or set `directory` of `[state]`",
-        directory.display(),
-        pid.map(|pid| format!(" ({pid})")).unwrap_or_default()
-    )]
-    StateFolderTaken { directory: PathBuf, pid: Option<u32> },
-    #[error(transparent)]
-    Job(JobError),
-}
+pub use choose::newest_listed;
+pub use error::LaunchError;
+pub use start::{Start, StartFrom};
+pub use stores::{StoreOptions, open_store};
 
 /// A job that is ready to run.
 #[derive(Debug)]
@@ -97,10 +46,21 @@ pub struct Launched {
     pub clock: Arc<dyn Clock>,
     /// The checkpoint that it resumes from.
     pub resumed_from: Option<ResumedFrom>,
+    /// The store of its checkpoints, if it has one.
+    pub store: Option<CheckpointStore>,
+    /// A savepoint that the run has been given: it goes when the run has a checkpoint of its own.
+    pub claimed: Option<ClaimedSavepoint>,
     /// Kept for as long as the job runs.
-    pub lock: Option<DirectoryLock>,
-    /// Kept until the job is gone: it holds the files that its backends have open.
-    pub state_folder: Option<StateFolder>,
+    pub locks: Locks,
+}
+
+/// What a running job holds on this machine.
+#[derive(Debug)]
+pub struct Locks {
+    /// Its checkpoint directory, if it has one.
+    pub checkpoints: Option<DirectoryLock>,
+    /// Its folder of local state. Let go of when the job is gone: its backends have files open there.
+    pub state: StateFolder,
 }
 
 /// The checkpoint that a run resumes from.
@@ -108,8 +68,19 @@ pub struct Launched {
 pub struct ResumedFrom {
     /// Its number.
     pub epoch: u64,
+    /// The savepoint's name, if it is one.
+    pub savepoint: Option<String>,
     /// Where it is.
-    pub directory: PathBuf,
+    pub place: Place,
+}
+
+/// A savepoint that belongs to the run from now on.
+#[derive(Debug, Clone)]
+pub struct ClaimedSavepoint {
+    /// Where it is.
+    pub store: CheckpointStore,
+    /// Its name.
+    pub name: String,
 }
 
 /// Puts everything together; what is left is to run it.
@@ -117,56 +88,83 @@ pub struct ResumedFrom {
 /// # Errors
 /// If the directory is taken or cannot be used, the checkpoint is damaged or does not fit, or anything cannot be
 /// opened.
-pub fn launch(file: &JobFile, graph: Graph, from: &StartFrom) -> Result<Launched, LaunchError> {
+pub fn launch(file: &JobFile, graph: Graph, start: &Start) -> Result<Launched, LaunchError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let (mut lock, mut checkpoints) = (None, None);
-    let chosen = match file.checkpoint_directory() {
-        None => choose::restore_point(None, from)?,
-        Some(directory) => {
-            // Looked at before anything is locked or claimed, so that a refusal leaves everything as it was; and
-            // again afterwards, because only then no earlier owner can publish any more.
-            if directory.is_dir() {
-                choose::restore_point(Some(&choose::open(&directory)?), from)?;
+    let seed = clock.now().cast_unsigned();
+    let own = file.checkpoint_place();
+    // Looked at before anything is locked or claimed, so that a refusal leaves everything as it was; and again
+    // afterwards, because only then no earlier owner can publish any more.
+    let before = stores::open_if_there(file)?;
+    check(choose::restore_point(before.as_ref(), start)?.as_ref(), own.as_ref(), &graph, start)?;
+    let lock = own.as_ref().and_then(Place::directory).map(DirectoryLock::acquire).transpose()?;
+    // Whoever runs this job on this machine is told apart here, where the store has no lock of its own.
+    let backends = Backends::of_job(file)?;
+    let (mut checkpoints, mut store) = (None, None);
+    let chosen = match stores::open_own(file)? {
+        None => choose::restore_point(None, start)?,
+        Some(mut opened) => {
+            let lease = block_on(opened.store.claim())?;
+            let mut chosen = choose::restore_point(Some(&opened), start)?;
+            if let Some(chosen) = chosen.as_mut().filter(|chosen| !chosen.is_own) {
+                opened.store = adopt(&opened.store, chosen, graph.name(), seed)?;
             }
-            lock = Some(DirectoryLock::acquire(&directory)?);
-            let own = choose::open(&directory)?;
-            let lease = block_on(own.1.claim())?;
-            checkpoints = Some(Checkpoints { store: own.1.clone(), lease });
-            choose::restore_point(Some(&own), from)?
+            store = Some(opened.store.clone());
+            checkpoints = Some(Checkpoints { store: opened.store, lease });
+            chosen
         }
     };
-    let resumed_from = chosen.as_ref().map(|(directory, point)| ResumedFrom {
-        epoch: point.manifest.epoch.0,
-        directory: directory.clone(),
-    });
-    let backends = Backends::of_job(file)?;
+    let resumed_from = chosen.as_ref().map(Chosen::resumed_from);
+    let claimed = chosen.as_ref().filter(|_| start.claim).and_then(Chosen::claimed);
     let plan = JobPlan {
         graph,
         settings: file.checkpoint.as_ref().map(|table| table.settings()).unwrap_or_default(),
+        restore: chosen.as_ref().map(|chosen| restore_point(chosen, store.as_ref(), start)),
         checkpoints,
-        restore: chosen.map(|(_, point)| point),
-        seed: clock.now().cast_unsigned(),
+        seed,
         clock: Arc::clone(&clock),
         backend: backends.factory,
         scratch: Some(backends.scratch),
+        restores_max: std::thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let job = assemble(plan).map_err(|error| explain(error, resumed_from.as_ref()))?;
-    Ok(Launched { job, clock, resumed_from, lock, state_folder: backends.folder })
+    let job = assemble(plan).map_err(|error| error::explain(error, chosen.as_ref()))?;
+    let locks = Locks { checkpoints: lock, state: backends.folder };
+    Ok(Launched { job, clock, resumed_from, store, claimed, locks })
 }
 
-/// Damage that was found while restoring is told with the way out.
-fn explain(error: JobError, resumed_from: Option<&ResumedFrom>) -> LaunchError {
-    let (
-        JobError::Recovery(RecoveryError::Unreadable { .. } | RecoveryError::State { .. }),
-        Some(from),
-    ) = (&error, resumed_from)
-    else {
-        return LaunchError::Job(error);
-    };
-    let opened = choose::open(&from.directory).ok();
-    let advice = opened.and_then(|(_, store)| choose::advice(&store).ok().flatten());
-    match advice {
-        Some(advice) => LaunchError::Damaged { directory: from.directory.clone(), advice },
-        None => LaunchError::Job(error),
+/// What is restored. A store of the job's own reads what others hold for it, too.
+fn restore_point(chosen: &Chosen, own: Option<&CheckpointStore>, start: &Start) -> RestorePoint {
+    RestorePoint {
+        store: own.unwrap_or(&chosen.store).clone(),
+        manifest: chosen.manifest.clone(),
+        point: chosen.point.clone(),
+        continues: own.is_some(),
+        drop_unclaimed: start.allow_non_restored_state,
+        fork: start.fork,
     }
+}
+
+/// Refuses what does not go together, and a checkpoint that does not fit the job.
+fn check(
+    chosen: Option<&Chosen>,
+    own: Option<&Place>,
+    graph: &Graph,
+    start: &Start,
+) -> Result<(), LaunchError> {
+    let Some(chosen) = chosen else { return Ok(()) };
+    if start.claim && chosen.savepoint.is_none() {
+        return Err(LaunchError::NothingToClaim { epoch: chosen.manifest.epoch });
+    }
+    if start.fork && chosen.is_own {
+        let place = own.unwrap_or(&chosen.place).to_string();
+        return Err(LaunchError::ForkOfItself { place });
+    }
+    if chosen.is_own {
+        // Looked at when the job is put together, before anything of it is changed.
+        return Ok(());
+    }
+    // Before it is pinned.
+    restore_point(chosen, None, start)
+        .check(graph)
+        .map_err(|error| error::explain(JobError::Recovery(error), Some(chosen)))?;
+    Ok(())
 }

@@ -10,7 +10,7 @@ const FILES: [(&str, &str); 6] = [
     ("job.toml", include_str!("scaffold/job.toml.txt")),
     ("data/orders.csv", include_str!("scaffold/orders.csv")),
     ("README.md", include_str!("scaffold/README.md.txt")),
-    (".gitignore", "/target\n/*.wasm\n/out\n/checkpoints\n"),
+    (".gitignore", "/target\n/*.wasm\n/out\n/checkpoints\n/state\n"),
 ];
 
 /// The SDK of the source tree that this binary was built in.

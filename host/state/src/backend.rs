@@ -9,7 +9,7 @@ use crate::declaration::{StateId, TimeDomain, TimerId};
 use crate::error::Error;
 use crate::key::KeyGroup;
 use crate::segment::Cell;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Segment, Snapshot};
 use crate::window::Window;
 use crate::writes::WriteSet;
 
@@ -198,8 +198,19 @@ pub trait Backend: Send + fmt::Debug {
     /// If storage fails; the snapshot is then abandoned as by [`abandon_snapshot`](Backend::abandon_snapshot).
     fn advance_snapshot(&mut self, entries: usize) -> Result<Option<Snapshot>, Error>;
 
+    /// Takes what is finished of the running snapshot. The snapshot that [`advance_snapshot`](Backend::advance_snapshot)
+    /// yields in the end holds only what was not taken, so that not all of it lies in memory at once. A snapshot by
+    /// tables has nothing to take.
+    fn take_segments(&mut self) -> Vec<Segment> {
+        Vec::new()
+    }
+
     /// Gives the running snapshot up, or says that a finished one was not kept. The next snapshot is full.
     fn abandon_snapshot(&mut self);
+
+    /// From now on, what restores bring of states and timers that are not declared is dropped. Without this it is
+    /// refused. What was restored so is not what snapshots hold: abandon them, for the next one to be full.
+    fn drop_unclaimed(&mut self);
 
     /// Applies a segment of a group.
     ///

@@ -11,6 +11,7 @@ pub mod history;
 mod segments;
 mod states;
 mod timers;
+mod unclaimed;
 mod values;
 
 use std::fmt;
@@ -87,4 +88,5 @@ pub fn run(make: impl Fn(Setup) -> Box<dyn Backend>) {
     expiry::run(make);
     timers::run(make);
     segments::run(make);
+    unclaimed::run(make);
 }

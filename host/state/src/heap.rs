@@ -312,11 +312,22 @@ impl Backend for HeapBackend {
         }))
     }
 
+    fn take_segments(&mut self) -> Vec<Segment> {
+        self.running
+            .as_mut()
+            .map(|running| std::mem::take(&mut running.segments))
+            .unwrap_or_default()
+    }
+
     fn abandon_snapshot(&mut self) {
         self.running = None;
         for group in &mut self.groups {
             group.abandon();
         }
+    }
+
+    fn drop_unclaimed(&mut self) {
+        self.schema.drop_unclaimed();
     }
 
     fn restore(&mut self, group: KeyGroup, full: bool, segment: &[u8]) -> Result<(), Error> {

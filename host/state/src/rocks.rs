@@ -349,6 +349,10 @@ impl Backend for RocksBackend {
         self.running = None;
     }
 
+    fn drop_unclaimed(&mut self) {
+        self.schema.drop_unclaimed();
+    }
+
     fn restore(&mut self, group: KeyGroup, full: bool, segment: &[u8]) -> Result<(), Error> {
         self.restore_segment(group, full, segment)
     }

@@ -149,6 +149,7 @@ pub struct Schema {
     timers: Vec<TimerDeclaration>,
     head: Arc<[u8]>,
     stamped: Arc<[bool]>,
+    drops_unclaimed: bool,
 }
 
 impl Schema {
@@ -156,7 +157,18 @@ impl Schema {
     pub fn new(key: KeyLayout, states: &[StateDeclaration], timers: &[TimerDeclaration]) -> Self {
         let head = writer::head(key, states, timers).into();
         let stamped = states.iter().map(|state| state.ttl.is_some()).collect();
-        Self { key, states: states.to_vec(), timers: timers.to_vec(), head, stamped }
+        let (states, timers) = (states.to_vec(), timers.to_vec());
+        Self { key, states, timers, head, stamped, drops_unclaimed: false }
+    }
+
+    /// From now on, what readers find of states and timers that it does not have is passed over, and not refused.
+    pub fn drop_unclaimed(&mut self) {
+        self.drops_unclaimed = true;
+    }
+
+    /// Whether readers pass over what it does not have.
+    pub fn drops_unclaimed(&self) -> bool {
+        self.drops_unclaimed
     }
 
     /// The layout of the keys.

@@ -92,7 +92,7 @@ impl Drop for TablesDirectory {
 pub struct Snapshot {
     /// The epoch that the barrier ended.
     pub epoch: u64,
-    /// One segment for each group that changed.
+    /// One segment for each group that changed, those left out that were taken while the snapshot was being written.
     pub segments: Vec<Segment>,
     /// The task's whole state, if the backend keeps it in files.
     pub tables: Option<Tables>,

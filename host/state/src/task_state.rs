@@ -185,6 +185,11 @@ impl TaskStates {
         Ok(restored)
     }
 
+    /// Forgets the states from this number on: those that the operator has no place for any more.
+    pub fn truncate(&mut self, states: usize) {
+        self.states.truncate(states);
+    }
+
     /// What was declared.
     pub fn declarations(&self) -> impl Iterator<Item = &TaskStateDeclaration> {
         self.states.iter().map(|state| &state.declaration)

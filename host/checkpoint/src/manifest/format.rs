@@ -1,147 +1,48 @@
-//! The file format of manifests: a first line with version and digest, then JSON.
+//! The JSON of manifests, from version 1 to the newest.
+//!
+//! It begins with the version as `format`, from version 3 on, since the first line of the file is not
+//! under the hash. Packs are listed once, in a table, as `[digest, length]` if they are raw and as
+//! `[digest, length, 1]` if they are framed; a segment refers to them by place. An operator's
+//! groups are an object from key group to chain, a chain is an array of segments, and a segment
+//! is one of
 //!
 //! ```text
-//! statehouse-manifest 2 <BLAKE3 of everything after this line, 64 hexadecimal digits>\n
-//! {"job":"flights","epoch":12,...}\n
-//! ```
-//!
-//! The first line makes every flipped bit visible, before anything is parsed. Packs are listed
-//! once, in a table; a segment refers to them by place. An operator's groups are an object from
-//! key group to chain, a chain is an array of segments, and a segment is one of
-//!
-//! ```text
-//! [full, entries, "base64 of its bytes"]                       inline
-//! [full, entries, pack, offset, length]                        in a pack
-//! [full, entries, pack, offset, length, pack, offset, ...]     larger than a pack
+//! [full, entries, "base64 of its bytes"]                          inline
+//! [full, entries, pack, offset, length, raw length]               in a framed pack: a chunk
+//! [full, entries, pack, offset, length]                           in a raw pack
+//! [full, entries, pack, offset, length, raw length, pack, ...]    larger than a pack
 //! ```
 //!
 //! An operator whose tasks keep state in files has `tables`: for each range of key groups its
 //! `start` and `end` (not included), about how many `entries` it holds, and its `files`, each with
 //! a `name`, perhaps an `identity`, and its `content` as a segment. A task with task states has
-//! them as the segment `state`. Version 1 had neither; it is still read.
+//! them as the segment `state`. Version 1 had neither, version 2 had no framed packs and was never
+//! compressed; both are still read.
 //!
 //! One manifest has exactly one encoding. Fields that this version does not know are refused, as
 //! they might be part of the state: an addition is a new version.
 
+mod place;
+
 use std::collections::{BTreeMap, HashMap};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use serde::de::{self, SeqAccess, Visitor};
-use serde::ser::SerializeSeq;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::file::{FORMAT_VERSION, FRAMED_VERSION, FormatError};
 use super::{
-    Epoch, FileRef, Generation, Location, Manifest, OperatorState, PackRange, PackRef, SegmentRef,
-    Statistics, TablesRef, TaskState,
+    Epoch, FileRef, Generation, Location, Manifest, OperatorState, PackFormat, PackRange, PackRef,
+    SegmentRef, Statistics, TablesRef, TaskState,
 };
 use crate::digest::Digest;
-
-/// The format that this release writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 2;
-
-const MAGIC: &str = "statehouse-manifest";
-
-/// The longest first line: magic, the longest version, digest.
-const HEADER_BYTES_MAX: usize = MAGIC.len() + 1 + 10 + 1 + 64;
-
-/// Why bytes are not a manifest that can be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FormatError {
-    /// The bytes do not have the form of a manifest.
-    #[error("not a manifest: {0}")]
-    Malformed(String),
-    /// The bytes are not those that were written.
-    #[error("the BLAKE3 hash after the first line should be {expected} and is {found}")]
-    Digest {
-        /// What the first line says.
-        expected: Digest,
-        /// What the bytes have.
-        found: Digest,
-    },
-    /// A newer release wrote them.
-    #[error("manifest format {version} is newer than {FORMAT_VERSION}, the newest known")]
-    Newer {
-        /// The format's version.
-        version: u32,
-    },
-    /// A rule is broken.
-    #[error(transparent)]
-    Protocol(#[from] super::ProtocolError),
-}
-
-impl Manifest {
-    /// The bytes of its file.
-    ///
-    /// # Errors
-    /// A rule that it breaks.
-    pub fn encode(&self) -> Result<Vec<u8>, super::ProtocolError> {
-        self.check()?;
-        let mut body = serde_json::to_vec(&ManifestForm::from(self))
-            .expect("numbers, texts and maps with text keys have a JSON form");
-        body.push(b'\n');
-        let mut file = header(FORMAT_VERSION, Digest::of(&body)).into_bytes();
-        file.push(b'\n');
-        file.extend_from_slice(&body);
-        Ok(file)
-    }
-
-    /// Reads the bytes of a file.
-    ///
-    /// # Errors
-    /// Damage, a newer format, or a rule that the manifest breaks.
-    pub fn decode(file: &[u8]) -> Result<Self, FormatError> {
-        let (version, digest, body) = split(file)?;
-        if version > FORMAT_VERSION {
-            return Err(FormatError::Newer { version });
-        }
-        let found = Digest::of(body);
-        if found != digest {
-            return Err(FormatError::Digest { expected: digest, found });
-        }
-        let form: ManifestForm = serde_json::from_slice(body)
-            .map_err(|error| FormatError::Malformed(error.to_string()))?;
-        let manifest = Manifest::try_from(form)?;
-        manifest.check()?;
-        Ok(manifest)
-    }
-}
-
-fn header(version: u32, digest: Digest) -> String {
-    format!("{MAGIC} {version} {digest}")
-}
-
-fn split(file: &[u8]) -> Result<(u32, Digest, &[u8]), FormatError> {
-    let malformed = |reason: &str| FormatError::Malformed(reason.to_owned());
-    let start = &file[..file.len().min(HEADER_BYTES_MAX + 1)];
-    let end = start
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .ok_or_else(|| malformed("it has no first line with version and hash"))?;
-    let line = str::from_utf8(&file[..end]).map_err(|_| malformed("its first line is no text"))?;
-    let mut words = line.split(' ');
-    if words.next() != Some(MAGIC) {
-        return Err(malformed("its first line does not begin with `statehouse-manifest`"));
-    }
-    let version = words.next().and_then(|word| word.parse().ok());
-    let version: u32 = version.ok_or_else(|| malformed("its first line has no version"))?;
-    if version > FORMAT_VERSION {
-        return Err(FormatError::Newer { version });
-    }
-    let digest = words.next().and_then(|word| word.parse().ok());
-    let digest = digest.ok_or_else(|| malformed("its first line has no hash"))?;
-    if version == 0 || line != header(version, digest) {
-        return Err(malformed("its first line is not in the form of any version"));
-    }
-    Ok((version, digest, &file[end + 1..]))
-}
+use place::{PackForm, PlaceForm, SegmentForm};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ManifestForm {
+pub(super) struct ManifestForm {
+    /// The version of the first line again, from version 3 on: that line is not under the hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    format: Option<u32>,
     job: String,
     epoch: Epoch,
     parent: Option<Epoch>,
@@ -150,7 +51,7 @@ struct ManifestForm {
     key_groups: u32,
     key_hash: String,
     statistics: Statistics,
-    packs: Vec<(Digest, u64)>,
+    packs: Vec<PackForm>,
     operators: Vec<OperatorForm>,
 }
 
@@ -195,113 +96,33 @@ struct TaskForm {
     state: Option<SegmentForm>,
 }
 
-struct SegmentForm {
-    full: bool,
-    entries: u64,
-    place: PlaceForm,
-}
-
-enum PlaceForm {
-    Inline(Bytes),
-    /// Pack, offset and length of each range.
-    Packed(Vec<(usize, u64, u64)>),
-}
-
-impl Serialize for SegmentForm {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut array = serializer.serialize_seq(None)?;
-        array.serialize_element(&self.full)?;
-        array.serialize_element(&self.entries)?;
-        match &self.place {
-            PlaceForm::Inline(bytes) => array.serialize_element(&STANDARD.encode(bytes))?,
-            PlaceForm::Packed(ranges) => {
-                for (pack, offset, length) in ranges {
-                    array.serialize_element(pack)?;
-                    array.serialize_element(offset)?;
-                    array.serialize_element(length)?;
-                }
-            }
-        }
-        array.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for SegmentForm {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(SegmentVisitor)
-    }
-}
-
-struct SegmentVisitor;
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum PackOrText {
-    Pack(usize),
-    Text(String),
-}
-
-impl<'de> Visitor<'de> for SegmentVisitor {
-    type Value = SegmentForm;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a segment: [full, entries, base64] or [full, entries, pack, offset, length]")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<SegmentForm, A::Error> {
-        let short = |place| de::Error::invalid_length(place, &self);
-        let full = array.next_element()?.ok_or_else(|| short(0))?;
-        let entries = array.next_element()?.ok_or_else(|| short(1))?;
-        let mut ranges = Vec::new();
-        while let Some(element) = array.next_element()? {
-            match element {
-                PackOrText::Text(text) if ranges.is_empty() => {
-                    let bytes = STANDARD.decode(text).map_err(de::Error::custom)?;
-                    return Ok(SegmentForm {
-                        full,
-                        entries,
-                        place: PlaceForm::Inline(bytes.into()),
-                    });
-                }
-                PackOrText::Text(_) => return Err(short(2 + 3 * ranges.len())),
-                PackOrText::Pack(pack) => {
-                    let offset = array.next_element()?.ok_or_else(|| short(3))?;
-                    let length = array.next_element()?.ok_or_else(|| short(4))?;
-                    ranges.push((pack, offset, length));
-                }
-            }
-        }
-        if ranges.is_empty() {
-            return Err(short(2));
-        }
-        Ok(SegmentForm { full, entries, place: PlaceForm::Packed(ranges) })
-    }
-}
-
 /// The table of packs, in the order in which segments first refer to them.
 #[derive(Default)]
 struct PackTable {
-    packs: Vec<(Digest, u64)>,
-    places: HashMap<Digest, usize>,
+    packs: Vec<PackForm>,
+    places: HashMap<Digest, u64>,
 }
 
 impl PackTable {
-    fn place(&mut self, pack: PackRef) -> usize {
+    fn place(&mut self, pack: PackRef) -> u64 {
         *self.places.entry(pack.digest).or_insert_with(|| {
-            self.packs.push((pack.digest, pack.length));
-            self.packs.len() - 1
+            self.packs.push(PackForm(pack));
+            self.packs.len() as u64 - 1
         })
+    }
+
+    fn range(&mut self, range: &PackRange) -> impl Iterator<Item = u64> + use<> {
+        let &PackRange { pack, offset, length, raw_length } = range;
+        let raw_length = (pack.format == PackFormat::Framed).then_some(raw_length);
+        [self.place(pack), offset, length].into_iter().chain(raw_length)
     }
 
     fn segment(&mut self, segment: &SegmentRef) -> SegmentForm {
         let place = match &segment.location {
             Location::Inline(bytes) => PlaceForm::Inline(bytes.clone()),
-            Location::Packed(ranges) => PlaceForm::Packed(
-                ranges
-                    .iter()
-                    .map(|range| (self.place(range.pack), range.offset, range.length))
-                    .collect(),
-            ),
+            Location::Packed(ranges) => {
+                PlaceForm::Packed(ranges.iter().flat_map(|range| self.range(range)).collect())
+            }
         };
         SegmentForm { full: segment.full, entries: segment.entries, place }
     }
@@ -343,6 +164,7 @@ impl From<&Manifest> for ManifestForm {
         let mut table = PackTable::default();
         let operators = manifest.operators.iter().map(|state| table.operator(state)).collect();
         Self {
+            format: Some(FORMAT_VERSION),
             job: manifest.job.clone(),
             epoch: manifest.epoch,
             parent: manifest.parent,
@@ -357,18 +179,26 @@ impl From<&Manifest> for ManifestForm {
     }
 }
 
-impl TryFrom<ManifestForm> for Manifest {
-    type Error = FormatError;
-
-    fn try_from(form: ManifestForm) -> Result<Self, FormatError> {
-        let packs: Vec<PackRef> =
-            form.packs.iter().map(|&(digest, length)| PackRef { digest, length }).collect();
+impl ManifestForm {
+    /// The manifest, of a file of this version.
+    pub(super) fn into_manifest(self, version: u32) -> Result<Manifest, FormatError> {
+        let form = self;
+        if form.format != (version >= FRAMED_VERSION).then_some(version) {
+            let reason = format!("its `format` does not fit version {version} of its first line");
+            return Err(FormatError::Malformed(reason));
+        }
+        let packs: Vec<PackRef> = form.packs.iter().map(|&PackForm(pack)| pack).collect();
+        let framed = packs.iter().any(|pack| pack.format == PackFormat::Framed);
+        if framed && version < FRAMED_VERSION {
+            let reason = format!("format {version} has no framed packs");
+            return Err(FormatError::Malformed(reason));
+        }
         let operators = form
             .operators
             .into_iter()
             .map(|operator| operator_state(operator, &packs))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
+        Ok(Manifest {
             job: form.job,
             epoch: form.epoch,
             parent: form.parent,
@@ -411,20 +241,34 @@ fn operator_state(form: OperatorForm, packs: &[PackRef]) -> Result<OperatorState
 }
 
 fn segment_ref(form: SegmentForm, packs: &[PackRef]) -> Result<SegmentRef, FormatError> {
-    let range = |(place, offset, length): (usize, u64, u64)| {
-        let pack = *packs.get(place).ok_or_else(|| {
-            FormatError::Malformed(format!(
-                "a segment refers to pack {place} of a table of {}",
-                packs.len()
-            ))
-        })?;
-        Ok(PackRange { pack, offset, length })
-    };
     let location = match form.place {
         PlaceForm::Inline(bytes) => Location::Inline(bytes),
-        PlaceForm::Packed(ranges) => {
-            Location::Packed(ranges.into_iter().map(range).collect::<Result<_, FormatError>>()?)
-        }
+        PlaceForm::Packed(numbers) => Location::Packed(pack_ranges(&numbers, packs)?),
     };
     Ok(SegmentRef { full: form.full, entries: form.entries, location })
+}
+
+fn pack_ranges(numbers: &[u64], packs: &[PackRef]) -> Result<Vec<PackRange>, FormatError> {
+    let mut numbers = numbers.iter().copied();
+    let mut ranges = Vec::with_capacity(1);
+    while let Some(place) = numbers.next() {
+        let pack = usize::try_from(place).ok().and_then(|place| packs.get(place).copied());
+        let pack = pack.ok_or_else(|| {
+            let count = packs.len();
+            FormatError::Malformed(format!(
+                "a segment refers to pack {place} of a table of {count}"
+            ))
+        })?;
+        let mut next = || {
+            let short = || FormatError::Malformed("a segment's range is not complete".to_owned());
+            numbers.next().ok_or_else(short)
+        };
+        let (offset, length) = (next()?, next()?);
+        let raw_length = match pack.format {
+            PackFormat::Raw => length,
+            PackFormat::Framed => next()?,
+        };
+        ranges.push(PackRange { pack, offset, length, raw_length });
+    }
+    Ok(ranges)
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Epoch, Generation, KEY_GROUPS_MAX, Location, Manifest, OperatorState, PackRange};
-use super::{PackRef, SegmentRef, TablesRef};
+use super::{PackFormat, PackRef, SegmentRef, TablesRef};
 use crate::digest::Digest;
-use crate::pack::PACK_BYTES_MAX;
+use crate::pack::chunk::FRAME_BYTES;
+use crate::pack::{PACK_BYTES_MAX, PACK_HEADER_BYTES};
 
 /// A rule that a manifest, or the way to it, breaks. Always a defect of the program that made it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +119,26 @@ pub enum ProtocolError {
         /// The other.
         second: u64,
     },
+    /// A pack that is said to be raw and to be framed.
+    #[error("pack {pack} is raw for one segment and framed for another")]
+    PackFormat {
+        /// The pack.
+        pack: Digest,
+    },
+    /// A range that no chunk can have.
+    #[error(
+        "the range of {length} bytes from {offset} of pack {pack} cannot be a chunk of {raw_length} bytes"
+    )]
+    Chunk {
+        /// The pack.
+        pack: Digest,
+        /// Where the range begins.
+        offset: u64,
+        /// How long it is.
+        length: u64,
+        /// How many bytes it is to hold.
+        raw_length: u64,
+    },
     /// Tables whose range is empty, beyond the job's key groups, or overlaps other state.
     #[error("tables of key groups {start}..{end}: {reason}")]
     Tables {
@@ -186,7 +207,7 @@ fn not_empty(what: &'static str, text: &str) -> Result<(), ProtocolError> {
 fn check_operator(
     operator: &OperatorState,
     key_groups: u32,
-    packs: &mut BTreeMap<Digest, u64>,
+    packs: &mut BTreeMap<Digest, PackRef>,
 ) -> Result<(), ProtocolError> {
     let id = &operator.id;
     not_empty("operator's id", id)?;
@@ -251,7 +272,7 @@ fn check_tables(operator: &OperatorState, key_groups: u32) -> Result<(), Protoco
 
 fn check_location(
     location: &Location,
-    packs: &mut BTreeMap<Digest, u64>,
+    packs: &mut BTreeMap<Digest, PackRef>,
 ) -> Result<(), ProtocolError> {
     let Location::Packed(ranges) = location else { return Ok(()) };
     if ranges.is_empty() {
@@ -262,7 +283,7 @@ fn check_location(
 
 fn check_chain(
     chain: &[SegmentRef],
-    packs: &mut BTreeMap<Digest, u64>,
+    packs: &mut BTreeMap<Digest, PackRef>,
 ) -> Result<(), ProtocolError> {
     let Some((first, rest)) = chain.split_first() else {
         return Err(ProtocolError::EmptyChain);
@@ -279,11 +300,19 @@ fn check_chain(
     Ok(())
 }
 
-fn check_range(range: &PackRange, packs: &mut BTreeMap<Digest, u64>) -> Result<(), ProtocolError> {
-    let &PackRange { pack: PackRef { digest: pack, length: pack_length }, offset, length } = range;
-    let first = *packs.entry(pack).or_insert(pack_length);
-    if first != pack_length {
-        return Err(ProtocolError::PackLength { pack, first, second: pack_length });
+fn check_range(
+    range: &PackRange,
+    packs: &mut BTreeMap<Digest, PackRef>,
+) -> Result<(), ProtocolError> {
+    let &PackRange { pack: reference, offset, length, raw_length } = range;
+    let PackRef { digest: pack, length: pack_length, format } = reference;
+    let first = *packs.entry(pack).or_insert(reference);
+    if first.length != pack_length {
+        let (first, second) = (first.length, pack_length);
+        return Err(ProtocolError::PackLength { pack, first, second });
+    }
+    if first.format != format {
+        return Err(ProtocolError::PackFormat { pack });
     }
     if pack_length > PACK_BYTES_MAX {
         return Err(ProtocolError::PackTooLarge { pack, length: pack_length });
@@ -293,6 +322,20 @@ fn check_range(range: &PackRange, packs: &mut BTreeMap<Digest, u64>) -> Result<(
     }
     if offset.checked_add(length).is_none_or(|end| end > pack_length) {
         return Err(ProtocolError::RangeOutsidePack { pack, pack_length, offset, length });
+    }
+    let possible = match format {
+        PackFormat::Raw => raw_length == length,
+        // Compression never makes a chunk longer, so a reader needs no more memory than a pack for it.
+        PackFormat::Framed => {
+            let raw_lengths = 1..=PACK_BYTES_MAX - PACK_HEADER_BYTES - FRAME_BYTES;
+            let lengths = FRAME_BYTES..=raw_length.saturating_add(FRAME_BYTES);
+            offset >= PACK_HEADER_BYTES
+                && raw_lengths.contains(&raw_length)
+                && lengths.contains(&length)
+        }
+    };
+    if !possible {
+        return Err(ProtocolError::Chunk { pack, offset, length, raw_length });
     }
     Ok(())
 }

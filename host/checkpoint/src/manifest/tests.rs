@@ -7,16 +7,33 @@ use super::*;
 
 /// A file in format 1. It must be readable for ever.
 const GOLDEN_V1: &[u8] = include_bytes!("../../tests/golden/manifest-v1.json");
-/// The file of [`sample`] in format 2. It must be readable for ever.
+/// A file in format 2. It must be readable for ever.
 const GOLDEN_V2: &[u8] = include_bytes!("../../tests/golden/manifest-v2.json");
+/// The file of [`sample`] in format 3. It must be readable for ever.
+const GOLDEN_V3: &[u8] = include_bytes!("../../tests/golden/manifest-v3.json");
+/// The file of [`large_sample`] in format 3, compressed. It must be readable for ever.
+const GOLDEN_V3_COMPRESSED: &[u8] = include_bytes!("../../tests/golden/manifest-v3-compressed");
 
 fn pack(text: &str, length: u64) -> PackRef {
-    PackRef { digest: Digest::of(text.as_bytes()), length }
+    PackRef { digest: Digest::of(text.as_bytes()), length, format: PackFormat::Raw }
+}
+
+fn framed(text: &str, length: u64) -> PackRef {
+    PackRef { format: PackFormat::Framed, ..pack(text, length) }
 }
 
 fn packed(full: bool, entries: u64, ranges: &[(PackRef, u64, u64)]) -> SegmentRef {
-    let range = |&(pack, offset, length): &_| PackRange { pack, offset, length };
+    let range =
+        |&(pack, offset, length): &_| PackRange { pack, offset, length, raw_length: length };
     let location = Location::Packed(ranges.iter().map(range).collect());
+    SegmentRef { full, entries, location }
+}
+
+/// A segment in chunks of framed packs: offset, length and raw length of each.
+fn chunked(full: bool, entries: u64, chunks: &[(PackRef, u64, u64, u64)]) -> SegmentRef {
+    let range =
+        |&(pack, offset, length, raw_length): &_| PackRange { pack, offset, length, raw_length };
+    let location = Location::Packed(chunks.iter().map(range).collect());
     SegmentRef { full, entries, location }
 }
 
@@ -30,6 +47,37 @@ fn task(task: u32, watermark: Option<i64>, position: Value) -> TaskState {
 
 /// A manifest in which everything occurs that can.
 pub(crate) fn sample() -> Manifest {
+    let mut manifest = sample_v2();
+    let (first, second) = (framed("first", 500), framed("second", PACK_BYTES));
+    let content = chunked(true, 0, &[(second, 32, 1 << 20, 2 << 20), (first, 432, 68, 51)]);
+    let file = FileRef { name: "000007.sst".to_owned(), identity: None, content };
+    manifest.operators.push(OperatorState {
+        id: "totals".to_owned(),
+        component: None,
+        description: Value::Null,
+        parallelism: 1,
+        tasks: vec![task(0, None, Value::Null)],
+        groups: BTreeMap::from([(
+            1,
+            vec![
+                chunked(true, 3, &[(first, 32, 400, 900)]),
+                packed(false, 1, &[(pack("base", 1000), 0, 1)]),
+            ],
+        )]),
+        tables: vec![TablesRef { start: 2, end: 3, entries: 1, files: vec![file] }],
+    });
+    manifest
+}
+
+/// A manifest that is compressed.
+fn large_sample() -> Manifest {
+    let mut manifest = sample();
+    manifest.operators[0].description = json!("long ".repeat(20_000));
+    manifest
+}
+
+/// A manifest in which everything occurs that format 2 had.
+fn sample_v2() -> Manifest {
     let mut manifest = sample_v1();
     let file = |name: &str, identity: Option<&str>, content| FileRef {
         name: name.to_owned(),
@@ -119,12 +167,37 @@ fn v1_manifest_is_read_and_becomes_one_of_this_format() {
 }
 
 #[test]
-fn v2_manifest_is_parsed_and_written_again_to_the_same_bytes() {
+fn v2_manifest_is_read_and_becomes_one_of_this_format() {
+    let manifest = Manifest::decode(GOLDEN_V2).unwrap();
+    assert_eq!(manifest, sample_v2());
+    assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
+}
+
+#[test]
+fn v3_manifest_is_parsed_and_written_again_to_the_same_bytes() {
     assert_eq!(
         String::from_utf8_lossy(&sample().encode().unwrap()),
-        String::from_utf8_lossy(GOLDEN_V2)
+        String::from_utf8_lossy(GOLDEN_V3)
     );
-    assert_eq!(Manifest::decode(GOLDEN_V2).unwrap(), sample());
+    assert_eq!(Manifest::decode(GOLDEN_V3).unwrap(), sample());
+}
+
+#[test]
+fn long_manifest_is_compressed_and_says_so_in_its_first_line() {
+    assert_eq!(Manifest::decode(GOLDEN_V3_COMPRESSED).unwrap(), large_sample());
+    let file = large_sample().encode().unwrap();
+    assert!(file.len() < 4_000, "{} bytes", file.len());
+    let end = file.iter().position(|&byte| byte == b'\n').unwrap();
+    let body = &file[end + 1..];
+    let line = format!("statehouse-manifest 3 {} zstd", Digest::of(body));
+    assert_eq!(str::from_utf8(&file[..end]).unwrap(), line);
+    assert_eq!(Manifest::decode(&file).unwrap(), large_sample());
+    // Format 2 had no such word.
+    let older = [line.replacen(" 3 ", " 2 ", 1).as_bytes(), b"\n", body].concat();
+    assert!(Manifest::decode(&older).unwrap_err().to_string().contains("form of any version"));
+    let junk = Digest::of(b"junk");
+    let junk = Manifest::decode(format!("statehouse-manifest 3 {junk} zstd\njunk").as_bytes());
+    assert!(junk.unwrap_err().to_string().contains("decompressed"));
 }
 
 #[test]
@@ -157,27 +230,31 @@ fn tables_have_ranges_of_their_own_and_plain_file_names() {
 
 #[test]
 fn every_flipped_bit_is_found() {
-    for place in 0..GOLDEN_V2.len() {
-        for bit in 0..8 {
-            let mut file = GOLDEN_V2.to_vec();
-            file[place] ^= 1 << bit;
-            assert!(Manifest::decode(&file).is_err(), "byte {place}, bit {bit}");
+    for golden in [GOLDEN_V2, GOLDEN_V3, GOLDEN_V3_COMPRESSED] {
+        for place in 0..golden.len() {
+            for bit in 0..8 {
+                let mut file = golden.to_vec();
+                file[place] ^= 1 << bit;
+                assert!(Manifest::decode(&file).is_err(), "byte {place}, bit {bit}");
+            }
         }
     }
 }
 
 #[test]
 fn every_truncation_and_every_addition_is_found() {
-    for length in 0..GOLDEN_V2.len() {
-        assert!(Manifest::decode(&GOLDEN_V2[..length]).is_err(), "length {length}");
+    for golden in [GOLDEN_V2, GOLDEN_V3, GOLDEN_V3_COMPRESSED] {
+        for length in 0..golden.len() {
+            assert!(Manifest::decode(&golden[..length]).is_err(), "length {length}");
+        }
+        assert!(Manifest::decode(&[golden, b"\n"].concat()).is_err());
     }
-    assert!(Manifest::decode(&[GOLDEN_V2, b"\n"].concat()).is_err());
 }
 
 #[test]
 fn newer_version_is_told_from_damage() {
-    let error = Manifest::decode(&file(3, "{}")).unwrap_err();
-    assert_eq!(error, FormatError::Newer { version: 3 });
+    let error = Manifest::decode(&file(4, "{}")).unwrap_err();
+    assert_eq!(error, FormatError::Newer { version: 4 });
     // A newer first line may be longer.
     let longer = b"statehouse-manifest 7 zstd something-else\n...";
     assert_eq!(Manifest::decode(longer).unwrap_err(), FormatError::Newer { version: 7 });
@@ -192,7 +269,7 @@ fn field_that_this_version_does_not_know_is_refused() {
         ("\"task\":0", "\"extra\":1,\"task\":0"),
         ("\"duration_ms\":", "\"extra\":1,\"duration_ms\":"),
     ] {
-        let error = Manifest::decode(&file(1, &json.replacen(known, unknown, 1))).unwrap_err();
+        let error = Manifest::decode(&file(3, &json.replacen(known, unknown, 1))).unwrap_err();
         assert!(error.to_string().contains("extra"), "{error}");
     }
 }
@@ -221,7 +298,27 @@ fn malformed_segment_is_refused() {
         "[false,10,0,400,600]",
         "7",
     ] {
-        assert!(Manifest::decode(&file(1, &json.replace(good, bad))).is_err(), "{bad}");
+        assert!(Manifest::decode(&file(3, &json.replace(good, bad))).is_err(), "{bad}");
+    }
+    let good = "[true,3,3,32,400,900]";
+    assert!(json.contains(good));
+    for bad in ["[true,3,3,32,400]", "[true,3,3,32,400,900,1]", "[true,3,0,32,400,900]"] {
+        assert!(Manifest::decode(&file(3, &json.replace(good, bad))).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn framed_packs_are_of_format_3_and_no_other_kind_is_known() {
+    let json = json_of(&sample());
+    Manifest::decode(&file(3, &json)).unwrap();
+    let error = Manifest::decode(&file(2, &json)).unwrap_err();
+    assert!(error.to_string().contains("does not fit version 2"), "{error}");
+    let error = Manifest::decode(&file(2, &json.replacen("\"format\":3,", "", 1))).unwrap_err();
+    assert!(error.to_string().contains("format 2 has no framed packs"), "{error}");
+    for kind in [0, 2] {
+        let error =
+            Manifest::decode(&file(3, &json.replacen(",500,1]", &format!(",500,{kind}]"), 1)));
+        assert!(error.unwrap_err().to_string().contains("unknown pack format"), "{kind}");
     }
 }
 
@@ -283,6 +380,43 @@ fn rules_about_chains_are_kept() {
     contains(broken(|manifest| *chain(manifest, 7) = vec![packed(true, 1, &[])]), "empty range");
     let large = packed(true, 1, &[(pack("huge", PACK_BYTES + 1), 0, 1)]);
     contains(broken(|manifest| *chain(manifest, 7) = vec![large]), "larger than");
+    let framed_base = chunked(true, 1, &[(framed("base", 1000), 32, 18, 1)]);
+    contains(broken(|manifest| *chain(manifest, 7) = vec![framed_base]), "raw for one segment");
+}
+
+#[test]
+fn chunks_are_such_as_a_writer_makes() {
+    let check = |offset, length, raw_length| {
+        let mut manifest = sample();
+        let pack = framed("alone", 1000);
+        *chain(&mut manifest, 7) = vec![chunked(true, 1, &[(pack, offset, length, raw_length)])];
+        manifest.check()
+    };
+    for (offset, length, raw_length) in
+        [(32, 18, 1), (32, 17, 1), (900, 100, 83), (32, 20, 1 << 24)]
+    {
+        check(offset, length, raw_length).unwrap();
+    }
+    for (offset, length, raw_length) in [
+        (31, 18, 1),
+        (32, 16, 1),
+        (32, 18, 0),
+        (900, 100, 82),
+        (32, 20, PACK_BYTES),
+        (32, 20, u64::MAX),
+    ] {
+        let error = check(offset, length, raw_length).unwrap_err();
+        let ProtocolError::Operator { source, .. } = error else { panic!("{error}") };
+        let ProtocolError::Group { source, .. } = *source else { panic!("{source}") };
+        assert!(matches!(*source, ProtocolError::Chunk { .. }), "{source}");
+    }
+    let mut manifest = sample();
+    let mut longer = packed(true, 1, &[(pack("alone", 10), 0, 5)]);
+    if let Location::Packed(ranges) = &mut longer.location {
+        ranges[0].raw_length = 6;
+    }
+    *chain(&mut manifest, 7) = vec![longer];
+    assert!(manifest.check().is_err());
 }
 
 #[test]
@@ -310,9 +444,10 @@ fn groups_without_a_new_segment_keep_their_chain() {
 #[test]
 fn sizes_are_sums_over_segments() {
     let manifest = sample();
-    assert_eq!(manifest.packs().len(), 3);
+    assert_eq!(manifest.packs().len(), 5);
     assert_eq!(manifest.inline_bytes(), 9 + 3 + 16 + 5 + 4);
-    assert_eq!(manifest.state_bytes(), 400 + 9 + 600 + PACK_BYTES + 1 + 3 + 70_000 + 16 + 5 + 4);
+    let of_v2 = 400 + 9 + 600 + PACK_BYTES + 1 + 3 + 70_000 + 16 + 5 + 4;
+    assert_eq!(manifest.state_bytes(), of_v2 + 900 + 1 + (2 << 20) + 51);
 }
 
 proptest! {

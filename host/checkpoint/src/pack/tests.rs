@@ -1,134 +1,118 @@
-//! Tests of the layout of packs.
-
-use std::collections::BTreeMap;
+//! Tests of the layout of packs and of chunks.
 
 use proptest::prelude::*;
 
+use super::chunk::{Checked, append, open, verify};
 use super::*;
 
-fn settings(inline_bytes_max: u64, pack_bytes_max: u64) -> PackSettings {
-    PackSettings { inline_bytes_max, pack_bytes_max, ..PackSettings::default() }
+const ALL: [Compression; 3] = [Compression::None, Compression::Lz4, Compression::Zstd];
+
+fn chunk_of(raw: &[u8], compression: Compression) -> Bytes {
+    let mut chunk = Vec::new();
+    append(&mut chunk, raw, compression);
+    chunk.into()
 }
 
-/// Lays segments out and returns all packs and the locations.
-fn lay_out(settings: PackSettings, segments: &[Vec<u8>]) -> (Vec<Pack>, Vec<Location>) {
-    let mut writer = PackWriter::new(settings);
-    let mut packs = Vec::new();
-    for segment in segments {
-        packs.extend(writer.append(segment));
+#[test]
+fn header_is_this() {
+    let stamp = PackStamp { generation: Generation(0x0102), epoch: Epoch(3), writer: 4 };
+    let (pack, bytes) = OpenPack::new(stamp, 5, Compression::None, 0).close();
+    let expected = [
+        &b"SHPK\x01\0\0\0"[..],
+        &[2, 1, 0, 0, 0, 0, 0, 0],
+        &[3, 0, 0, 0, 0, 0, 0, 0],
+        &[4, 0, 0, 0, 5, 0, 0, 0],
+    ]
+    .concat();
+    assert_eq!(bytes, expected);
+    assert_eq!(bytes.len() as u64, PACK_HEADER_BYTES);
+    let digest = Digest::of(&expected);
+    assert_eq!(pack, PackRef { digest, length: 32, format: PackFormat::Framed });
+}
+
+#[test]
+fn chunk_is_this() {
+    let chunk = chunk_of(b"some bytes", Compression::None);
+    let body = [&[0, 10, 0, 0, 0, 0, 0, 0, 0][..], b"some bytes"].concat();
+    let digest = Digest::of(&body);
+    assert_eq!(chunk, [&body, &digest.as_bytes()[..8]].concat());
+    assert_eq!(chunk.len() as u64, chunk::FRAME_BYTES + 10);
+    let lz4 = chunk_of(&[7; 100], Compression::Lz4);
+    assert_eq!(lz4[..9], [1, 100, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(lz4_flex::block::decompress(&lz4[9..lz4.len() - 8], 100).unwrap(), [7; 100]);
+    let zstd = chunk_of(&[7; 100], Compression::Zstd);
+    assert_eq!(zstd[..9], [2, 100, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(zstd::bulk::decompress(&zstd[9..zstd.len() - 8], 100).unwrap(), [7; 100]);
+}
+
+#[test]
+fn chunk_that_does_not_get_smaller_is_stored_as_it_is() {
+    for compression in ALL {
+        assert_eq!(chunk_of(b"abc", compression), chunk_of(b"abc", Compression::None));
     }
-    let packed = writer.finish();
-    packs.extend(packed.pack);
-    (packs, packed.locations)
-}
-
-fn read(packs: &[Pack], location: &Location) -> Vec<u8> {
-    let packs: BTreeMap<_, _> = packs.iter().map(|pack| (pack.reference(), pack.bytes())).collect();
-    match location {
-        Location::Inline(bytes) => bytes.to_vec(),
-        Location::Packed(ranges) => ranges
-            .iter()
-            .flat_map(|range| {
-                let start = range.offset as usize;
-                packs[&range.pack][start..start + range.length as usize].to_vec()
-            })
-            .collect(),
-    }
 }
 
 #[test]
-fn segments_up_to_the_threshold_stay_inline() {
-    let segments = [vec![1; 60], vec![2; 40]];
-    let (packs, locations) = lay_out(settings(100, 1000), &segments);
-    assert!(packs.is_empty());
-    assert!(locations.iter().all(|location| matches!(location, Location::Inline(_))));
-    assert_eq!(read(&[], &locations[1]), segments[1]);
-}
-
-#[test]
-fn small_checkpoint_above_the_threshold_is_one_pack() {
-    let segments = [vec![1; 60], Vec::new(), vec![2; 41]];
-    let (packs, locations) = lay_out(settings(100, 1000), &segments);
-    assert_eq!(packs.len(), 1);
-    assert_eq!(packs[0].reference().digest, Digest::of(packs[0].bytes()));
-    assert_eq!(packs[0].reference().length, 101);
-    assert_eq!(locations[1], Location::Inline(Bytes::new()));
-    assert_eq!(read(&packs, &locations[2]), segments[2]);
-}
-
-#[test]
-fn segment_that_fits_into_a_pack_is_not_split() {
-    let segments = [vec![1; 60], vec![2; 60], vec![3; 40]];
-    let (packs, locations) = lay_out(settings(0, 100), &segments);
-    let lengths: Vec<u64> = packs.iter().map(|pack| pack.reference().length).collect();
-    assert_eq!(lengths, [60, 100]);
-    assert!(locations.iter().all(|at| matches!(at, Location::Packed(ranges) if ranges.len() == 1)));
-}
-
-#[test]
-fn segment_larger_than_a_pack_is_split() {
-    let segments = [vec![1; 10], (0..250).collect(), vec![3; 40]];
-    let (packs, locations) = lay_out(settings(0, 100), &segments);
-    let lengths: Vec<u64> = packs.iter().map(|pack| pack.reference().length).collect();
-    assert_eq!(lengths, [10, 100, 100, 90]);
-    assert!(matches!(&locations[1], Location::Packed(ranges) if ranges.len() == 3));
-    assert_eq!(read(&packs, &locations[1]), segments[1]);
-}
-
-#[test]
-fn threshold_above_a_pack_leaves_written_packs_alone() {
-    let segments = [vec![1; 100], vec![2; 100]];
-    let (packs, locations) = lay_out(settings(1000, 100), &segments);
-    assert_eq!(packs.len(), 2);
-    assert_eq!(read(&packs, &locations[0]), segments[0]);
-}
-
-#[test]
-fn bound_beyond_the_largest_pack_is_lowered_to_it() {
-    let writer = PackWriter::new(settings(0, u64::MAX));
-    assert_eq!(writer.settings.pack_bytes_max, PACK_BYTES_MAX);
-}
-
-#[test]
-fn inline_segments_are_spilled_once_they_are_too_many() {
-    let mut manifest = crate::manifest::tests::sample();
-    let before = manifest.clone();
-    let inline = manifest.inline_bytes();
-    assert!(inline > 0);
-    let limit = |manifest_inline_bytes_max| PackSettings {
-        manifest_inline_bytes_max,
-        ..PackSettings::default()
-    };
-    assert!(manifest.spill_inline(limit(inline)).is_empty());
-    assert_eq!(manifest, before);
-    let packs = manifest.spill_inline(limit(inline - 1));
-    assert_eq!(packs.iter().map(|pack| pack.reference().length).sum::<u64>(), inline);
-    assert_eq!(manifest.inline_bytes(), 0);
-    manifest.check().unwrap();
-    for (old, new) in before.segments().zip(manifest.segments()) {
-        assert_eq!((old.full, old.entries), (new.full, new.entries));
-        if let Location::Inline(bytes) = &old.location {
-            assert_eq!(read(&packs, &new.location), bytes.to_vec());
-        } else {
-            assert_eq!(old, new);
+fn every_flipped_bit_and_every_truncation_of_a_chunk_is_found() {
+    let raw: Vec<u8> = (0..40).chain(0..40).collect();
+    for compression in ALL {
+        let chunk = chunk_of(&raw, compression);
+        for place in 0..chunk.len() * 8 {
+            let mut damaged = chunk.to_vec();
+            damaged[place / 8] ^= 1 << (place % 8);
+            assert!(verify(&damaged).is_err(), "bit {place}");
+            assert!(open(&damaged.into(), 80, Checked::NotYet).is_err(), "bit {place}");
+        }
+        for length in 0..chunk.len() {
+            let short = chunk.slice(..length);
+            assert!(open(&short, 80, Checked::NotYet).is_err(), "length {length}");
+        }
+        for other in [79, 81] {
+            let error = open(&chunk, other, Checked::NotYet).unwrap_err();
+            assert!(error.contains("holds 80 bytes"), "{error}");
         }
     }
+}
+
+#[test]
+fn bounds_are_lowered_and_raised_to_what_is_possible() {
+    let settings = |pack_bytes_max| PackSettings { pack_bytes_max, ..PackSettings::default() };
+    assert_eq!(settings(u64::MAX).pack_bytes(), PACK_BYTES_MAX);
+    assert_eq!((settings(0).pack_bytes(), settings(0).chunk_bytes()), (50, 1));
+}
+
+fn any_compression() -> impl Strategy<Value = Compression> {
+    prop::sample::select(&ALL[..])
 }
 
 proptest! {
     #[test]
-    fn every_segment_reads_back(
-        segments in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 0..20),
-        inline_bytes_max in 0..200_u64,
-        pack_bytes_max in 1..120_u64,
+    fn every_chunk_reads_back(
+        word in prop::collection::vec(any::<u8>(), 0..200),
+        times in 1..50_usize,
+        compression in any_compression(),
     ) {
-        let (packs, locations) = lay_out(settings(inline_bytes_max, pack_bytes_max), &segments);
-        prop_assert_eq!(locations.len(), segments.len());
-        for pack in &packs {
-            prop_assert!((1..=pack_bytes_max).contains(&pack.reference().length));
+        let raw = word.repeat(times);
+        let chunk = chunk_of(&raw, compression);
+        prop_assert!(chunk.len() as u64 <= raw.len() as u64 + chunk::FRAME_BYTES);
+        for checked in [Checked::ByPack, Checked::NotYet] {
+            prop_assert_eq!(open(&chunk, raw.len() as u64, checked).unwrap(), &raw);
         }
-        for (segment, location) in segments.iter().zip(&locations) {
-            prop_assert_eq!(&read(&packs, location), segment);
+    }
+
+    #[test]
+    fn any_bytes_are_survived(
+        codec in 0..4_u8,
+        raw_length in 0..10_000_u64,
+        rest in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let chunk = [&[codec][..], &raw_length.to_le_bytes(), &rest].concat();
+        let chunk = Bytes::from(chunk);
+        prop_assert!(verify(&chunk).is_err());
+        // A pack may have been written by anyone who can compute its name.
+        if let Ok(raw) = open(&chunk, raw_length, Checked::ByPack) {
+            prop_assert_eq!(raw.len() as u64, raw_length);
         }
+        let _ = open(&Bytes::from(rest), raw_length, Checked::ByPack);
     }
 }

@@ -10,15 +10,21 @@ use crate::digest::Digest;
 use crate::fence::Lease;
 use crate::manifest::*;
 use crate::manifest::{Generation, OperatorState, Statistics, TaskState, extend_groups};
+use crate::manifests::selection::Check;
 use crate::pack::*;
 use crate::packs::NewSegment;
+use crate::packs::tests::write_segments;
 use crate::paths;
-use crate::restore::Check;
 use crate::testing::FaultStore;
 
-/// Segments of ten bytes and more go into packs of at most 300 bytes.
-pub(crate) const SMALL: PackSettings =
-    PackSettings { inline_bytes_max: 9, pack_bytes_max: 300, manifest_inline_bytes_max: 1000 };
+/// Segments of ten bytes and more go into packs of at most 400 bytes.
+pub(crate) const SMALL: PackSettings = PackSettings {
+    inline_bytes_max: 9,
+    pack_bytes_max: 400,
+    manifest_inline_bytes_max: 1000,
+    compression: Compression::None,
+    uploads_max: 2,
+};
 
 /// The state of the job in these tests: a text for each key group.
 pub(crate) type State = BTreeMap<u16, String>;
@@ -40,9 +46,10 @@ pub(crate) async fn checkpoint(
         segment(0, true, format!("all of group 0 at epoch {epoch};").repeat(20)),
         segment(1, parent.is_none(), format!("group 1 at epoch {epoch};")),
     ];
-    let written = store.write_segments(segments, SMALL).await?;
+    let stamp = |writer| PackStamp { generation: lease.generation(), epoch, writer };
+    let written = write_segments(store, stamp(0), segments, SMALL).await?;
     let small = vec![segment(2, parent.is_none(), format!("2@{epoch};"))];
-    let inline = store.write_segments(small, SMALL).await?;
+    let inline = write_segments(store, stamp(1), small, SMALL).await?;
     let empty = BTreeMap::new();
     let previous = parent.map_or(&empty, |parent| &parent.operators[0].groups);
     let segments = written.segments.into_iter().chain(inline.segments);
@@ -72,6 +79,11 @@ pub(crate) async fn checkpoint(
     };
     store.publish(&manifest, lease).await?;
     Ok(manifest)
+}
+
+/// The name of the first owner's checkpoint of this epoch.
+fn name_of(epoch: u64) -> paths::ManifestName {
+    paths::ManifestName { epoch: Epoch(epoch), generation: Generation(1) }
 }
 
 /// Reads the state of a checkpoint back.
@@ -183,24 +195,6 @@ fn files_with_other_names_are_passed_over() {
 }
 
 #[test]
-fn pack_is_written_once_and_a_damaged_one_is_replaced() {
-    let faults = FaultStore::in_memory();
-    let store = faults.checkpoints();
-    let pack = Pack::new(&b"some bytes"[..]);
-    let name = paths::pack(pack.reference().digest).to_string();
-    block_on(async {
-        store.put_pack(&pack).await.unwrap();
-        store.put_pack(&pack).await.unwrap();
-        for damage in ["some bytez", "some", ""] {
-            faults.replace(&name, damage).await.unwrap();
-            assert!(store.read_pack(pack.reference()).await.unwrap_err().is_damage());
-            store.put_pack(&pack).await.unwrap();
-            assert_eq!(store.read_pack(pack.reference()).await.unwrap(), pack.bytes());
-        }
-    });
-}
-
-#[test]
 fn every_flipped_bit_of_a_pack_is_found_by_name() {
     let faults = FaultStore::in_memory();
     let store = faults.checkpoints();
@@ -254,8 +248,8 @@ fn manifest_under_the_name_of_another_is_refused() {
     block_on(async {
         let lease = store.claim().await.unwrap();
         checkpoint(&store, &lease, None, Epoch(1)).await.unwrap();
-        let file = faults.bytes(paths::manifest(Epoch(1)).as_ref()).await.unwrap();
-        faults.replace(paths::manifest(Epoch(2)).as_ref(), file).await.unwrap();
+        let file = faults.bytes(paths::manifest(name_of(1)).as_ref()).await.unwrap();
+        faults.replace(paths::manifest(name_of(2)).as_ref(), file).await.unwrap();
         let error = store.read(Epoch(2)).await.unwrap_err();
         assert!(error.to_string().contains("manifest of epoch 1"), "{error}");
     });
@@ -288,8 +282,9 @@ fn manifest_that_breaks_a_rule_is_not_written() {
 /// `acknowledged` is the newest epoch of which the caller was told that it is published.
 async fn run(store: &CheckpointStore, acknowledged: &mut u64) -> Result<(), Error> {
     let lease = store.claim().await?;
-    let mut parent = store.newest_valid(Check::Packs).await?.manifest;
-    let next = store.next_epoch().await?.0;
+    let found = store.newest_valid(Check::Packs).await?;
+    let mut parent = found.manifest;
+    let next = store.begin_run(&lease, found.point).await?.0;
     for epoch in next..next + 3 {
         parent = Some(checkpoint(store, &lease, parent.as_ref(), Epoch(epoch)).await?);
         *acknowledged = epoch;
@@ -350,7 +345,7 @@ fn publishing_again_after_a_lost_answer_succeeds() {
         let lease = store.claim().await.unwrap();
         let first = checkpoint(&store, &lease, None, Epoch(1)).await.unwrap();
         let next = Manifest { epoch: Epoch(2), ..first };
-        faults.lose_answer_after(2);
+        faults.lose_answer_after(1);
         let error = store.publish(&next, &lease).await.unwrap_err();
         assert!(matches!(&error, Error::Store { operation: "write", .. }), "{error}");
         store.publish(&next, &lease).await.unwrap();
@@ -359,38 +354,4 @@ fn publishing_again_after_a_lost_answer_succeeds() {
         assert!(matches!(error, Error::AlreadyPublished { epoch: Epoch(2) }));
         assert!(error.to_string().contains("another owner published epoch 2"));
     });
-}
-
-#[test]
-fn steady_state_costs_one_pack_and_one_manifest() {
-    let faults = FaultStore::in_memory();
-    let store = faults.checkpoints();
-    block_on(async {
-        let segment = NewSegment { group: 0, full: true, entries: 1, bytes: vec![7; 50_000] };
-        let settings = PackSettings::default();
-        let written = store.write_segments(vec![segment; 8], settings).await.unwrap();
-        assert_eq!((written.packs, written.pack_bytes), (1, 400_000));
-        assert_eq!(faults.objects().await.unwrap().len(), 1);
-        assert_eq!(faults.calls(), 1);
-    });
-}
-
-#[test]
-fn a_file_becomes_packs_of_its_own_and_a_short_one_stays_in_the_manifest() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("table");
-    let settings = PackSettings { pack_bytes_max: 1000, ..PackSettings::default() };
-    let store = CheckpointStore::in_memory();
-    for length in [0, 999, 1000, 1024, 2000, 2500] {
-        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-        std::fs::write(&file, &bytes).unwrap();
-        let written = block_on(store.write_file(&file, settings)).unwrap();
-        let inline = matches!(written.content.location, Location::Inline(_));
-        assert_eq!(inline, length < 1000, "{length} bytes");
-        assert_eq!(written.pack_bytes, if inline { 0 } else { length as u64 });
-        let mut reader = store.read_segments([&written.content]);
-        assert_eq!(block_on(reader.next()).unwrap().unwrap(), bytes, "{length} bytes");
-    }
-    let missing = block_on(store.write_file(&directory.path().join("none"), settings)).unwrap_err();
-    assert!(missing.to_string().contains("none"), "{missing}");
 }

@@ -1,15 +1,10 @@
 //! What the tasks of a job do: sources, operators over their state, sinks, each as the checkpoint left it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use futures::executor::block_on;
-use serde_json::Value;
 use statehouse_operator::{Invoker, Port};
-use statehouse_state::{Backend, TaskStates};
 
-use super::{BackendFactory, BackendRequest};
-use crate::connector::{ConnectorError, SinkFactory};
+use super::state::TaskState;
 use crate::element::TaskIndex;
 use crate::error::JobError;
 use crate::graph::{Exchange, Graph, Node, NodeKind, Output, dead_letter_port};
@@ -17,55 +12,23 @@ use crate::recovery::RestorePoint;
 use crate::task::{Body, Gate, OperatorBody, SinkBody, SourceBody};
 use crate::watermark::Generator;
 
-/// The state of one task of an operator, as far as it declares any.
-#[derive(Default)]
-struct Filled {
-    backend: Option<Box<dyn Backend>>,
-    task_states: Option<TaskStates>,
-}
-
 /// Makes what tasks do.
 pub(super) struct Builder<'a> {
     graph: &'a Graph,
     restore: Option<&'a RestorePoint>,
-    filled: BTreeMap<(usize, u32), Filled>,
+    states: BTreeMap<(usize, u32), TaskState>,
     seed: u64,
 }
 
 impl<'a> Builder<'a> {
-    /// Restores all state, and then recovers the sinks: what cannot be read is found before anything outside of this
-    /// process is touched.
+    /// `states` holds what [`restore_states`](super::state::restore_states) made.
     pub(super) fn new(
         graph: &'a Graph,
         restore: Option<&'a RestorePoint>,
-        backends: &BackendFactory,
-        scratch: Option<&Path>,
+        states: BTreeMap<(usize, u32), TaskState>,
         seed: u64,
-    ) -> Result<Self, JobError> {
-        let mut filled = BTreeMap::new();
-        for (index, node) in graph.nodes.iter().enumerate() {
-            let NodeKind::Operator { factory, .. } = &node.kind else { continue };
-            let description = factory.description();
-            for task in 0..node.parallelism {
-                let request = BackendRequest {
-                    node: &node.id,
-                    task,
-                    description,
-                    key_groups: graph.key_groups,
-                    range: graph.key_groups.range_of_task(task, node.parallelism),
-                };
-                let mut state = Filled::default();
-                if !description.states.is_empty() || !description.timers.is_empty() {
-                    state.backend = Some(fill(restore, backends, scratch, request)?);
-                }
-                if !description.task_states.is_empty() {
-                    state.task_states = Some(task_states(restore, node, request)?);
-                }
-                filled.insert((index, task), state);
-            }
-        }
-        recover_sinks(graph, restore)?;
-        Ok(Self { graph, restore, filled, seed })
+    ) -> Self {
+        Self { graph, restore, states, seed }
     }
 
     pub(super) fn body(
@@ -95,19 +58,19 @@ impl<'a> Builder<'a> {
                 let operator = factory
                     .open(task)
                     .map_err(|reason| JobError::Operator { node: node.id.clone(), reason })?;
-                let state = self.filled.remove(&(node_index, task)).unwrap_or_default();
-                let Filled { backend, task_states } = state;
+                let state = self.states.remove(&(node_index, task)).unwrap_or_default();
+                let TaskState { backend, task_states } = state;
                 let mut invoker = Invoker::new(operator, backend, node.on_error);
                 if let Some(states) = task_states {
                     invoker = invoker.with_task_states(states);
                 }
-                let same_store = self.restore.filter(|restore| restore.same_store);
+                let continued = self.restore.filter(|restore| restore.continues);
                 Ok(Body::Operator(Box::new(OperatorBody::new(
                     gate,
                     invoker,
                     watermarks,
                     self.seed ^ (u64::from(index.0) << 32),
-                    same_store.map(RestorePoint::epoch),
+                    continued.map(RestorePoint::epoch),
                 ))))
             }
             NodeKind::Sink { factory, .. } => {
@@ -169,63 +132,4 @@ impl<'a> Builder<'a> {
             Output::Port(port) => self.graph.nodes[edge.from].outputs()[port as usize].clone(),
         }
     }
-}
-
-/// The state of one task, filled from the checkpoint.
-fn fill(
-    restore: Option<&RestorePoint>,
-    backends: &BackendFactory,
-    scratch: Option<&Path>,
-    request: BackendRequest<'_>,
-) -> Result<Box<dyn Backend>, JobError> {
-    let BackendRequest { node, range, .. } = request;
-    let mut backend = backends(request)
-        .map_err(|error| JobError::Operator { node: node.to_owned(), reason: error.to_string() })?;
-    if let Some(restore) = restore
-        && let Some(before) = restore.operator(node)
-    {
-        block_on(restore.fill(before, range, &mut *backend, scratch))?;
-    }
-    Ok(backend)
-}
-
-/// The task states of one task, from those of all tasks at the checkpoint.
-fn task_states(
-    restore: Option<&RestorePoint>,
-    node: &Node,
-    request: BackendRequest<'_>,
-) -> Result<TaskStates, JobError> {
-    let declarations = &request.description.task_states;
-    let before = restore.and_then(|restore| Some((restore, restore.operator(&node.id)?)));
-    let Some((restore, before)) = before else { return Ok(TaskStates::new(declarations)) };
-    let bytes = block_on(restore.task_states(before))?;
-    TaskStates::restore(declarations, &bytes, request.task, node.parallelism)
-        .map_err(|source| restore.state_error(before, source).into())
-}
-
-/// Asks all sinks before any of them changes anything.
-fn recover_sinks(graph: &Graph, restore: Option<&RestorePoint>) -> Result<(), JobError> {
-    for_each_sink(graph, restore, |sink, tokens| sink.check_recovery(tokens))?;
-    for_each_sink(graph, restore, |sink, tokens| sink.recover(tokens))
-}
-
-fn for_each_sink(
-    graph: &Graph,
-    restore: Option<&RestorePoint>,
-    act: impl Fn(&dyn SinkFactory, &[Value]) -> Result<(), ConnectorError>,
-) -> Result<(), JobError> {
-    for node in &graph.nodes {
-        let NodeKind::Sink { factory, .. } = &node.kind else { continue };
-        let before = restore.and_then(|restore| restore.operator(&node.id));
-        let tokens: Vec<_> = before
-            .iter()
-            .flat_map(|before| &before.tasks)
-            .filter_map(|task| task.position.as_array())
-            .flatten()
-            .cloned()
-            .collect();
-        act(&**factory, &tokens)
-            .map_err(|source| JobError::Connector { node: node.id.clone(), source })?;
-    }
-    Ok(())
 }

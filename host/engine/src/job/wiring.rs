@@ -90,6 +90,11 @@ impl Wiring {
         }
     }
 
+    /// Wakes each task whose ends have not been taken yet.
+    pub(super) fn unparkers(&self) -> Vec<Unparker> {
+        self.parkers.iter().flatten().map(|parker| parker.unparker().clone()).collect()
+    }
+
     pub(super) fn take(&mut self, node: usize, task: u32) -> Ends {
         let index = self.first[node] + task;
         let at = index as usize;

@@ -1,10 +1,12 @@
-//! A task's inputs: channels read in turn, aligned at barriers, with the watermark merged over them.
+//! A task's inputs: channels read in turn, aligned at barriers (or counted, with at-least-once), with the watermark
+//! merged over them.
 
 use statehouse_operator::Batch;
 
 use crate::barrier::Alignment;
 use crate::channel::Receiver;
 use crate::element::{Barrier, Element};
+use crate::settings::Mode;
 use crate::watermark::Merged;
 
 /// One channel that comes in.
@@ -38,8 +40,8 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(channels: Vec<Channel>) -> Self {
-        let alignment = Alignment::new(channels.len());
+    pub(crate) fn new(channels: Vec<Channel>, mode: Mode) -> Self {
+        let alignment = Alignment::new(channels.len(), mode);
         let watermark = Merged::new(channels.iter().map(|channel| channel.watermark).collect());
         Self { channels, alignment, watermark, next: 0 }
     }

@@ -64,7 +64,8 @@ impl OperatorBody {
     pub(crate) fn step(&mut self, frame: &mut Frame) -> Result<Step, TaskError> {
         if self.ended {
             let done = self.snapshot.is_none();
-            return Ok(if done { Step::Finished } else { Step::Worked });
+            // The snapshot goes on at the next step, or when the store has taken some of it.
+            return Ok(if done { Step::Finished } else { Step::Waiting { until: None } });
         }
         // Event-time timers keep the gate shut until all have fired. Those of the clock must not: one that always sets
         // another would never let a barrier in.
@@ -169,7 +170,7 @@ impl OperatorBody {
 
     fn end_epoch(&mut self, frame: &mut Frame, barrier: Barrier) -> Result<(), TaskError> {
         pass_barrier(frame, barrier);
-        self.ended = barrier.last;
+        self.ended = barrier.last.is_some();
         let watermark =
             self.watermarks.as_ref().and_then(|watermarks| match self.gate.watermark() {
                 // The end was passed on as it came in.
@@ -179,7 +180,7 @@ impl OperatorBody {
         let task_states = self.invoker.task_states().map(|states| states.snapshot());
         match self.invoker.backend() {
             Some(backend) => {
-                if self.snapshot_epoch.replace(barrier.epoch) != barrier.completed {
+                if self.snapshot_epoch.replace(barrier.epoch) != barrier.builds_on {
                     // The checkpoint of the snapshot before this one was discarded.
                     backend.abandon_snapshot();
                 }
@@ -196,12 +197,14 @@ impl OperatorBody {
 
     /// Writes a piece of the running snapshot. Whether something was done.
     pub(crate) fn advance_snapshot(&mut self, frame: &mut Frame) -> Result<bool, TaskError> {
-        if self.snapshot.is_none() {
+        let Some(Running { barrier, .. }) = &self.snapshot else { return Ok(false) };
+        if !frame.budget.has_room() {
             return Ok(false);
         }
         let backend = self.invoker.backend().expect("only a backend has a snapshot running");
         let finished =
             backend.advance_snapshot(SNAPSHOT_ENTRIES_PER_STEP).map_err(TaskError::new)?;
+        frame.hand_over(barrier.epoch, backend.take_segments());
         if let Some(state) = finished
             && let Some(Running { barrier, watermark, task_states }) = self.snapshot.take()
         {

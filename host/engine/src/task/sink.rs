@@ -17,13 +17,13 @@ pub(crate) struct SinkBody {
     /// Prepared, not known to be committed. All of it goes into every checkpoint, since a checkpoint that failed may
     /// have left the ones before it without a commit.
     prepared: VecDeque<(u64, Value)>,
-    /// The epoch that the stream ended with.
-    last: Option<u64>,
+    /// The stream has ended with the barrier that was seen last.
+    ended: bool,
 }
 
 impl SinkBody {
     pub(crate) fn new(gate: Gate, sink: Box<dyn Sink>) -> Self {
-        Self { gate, sink, prepared: VecDeque::new(), last: None }
+        Self { gate, sink, prepared: VecDeque::new(), ended: false }
     }
 
     /// Makes visible what belongs to a checkpoint that exists.
@@ -37,7 +37,7 @@ impl SinkBody {
 
     /// Takes what came in.
     pub(crate) fn step(&mut self, frame: &mut Frame) -> Result<Step, TaskError> {
-        if self.last.is_some() {
+        if self.ended {
             let done = self.prepared.is_empty();
             return Ok(if done { Step::Finished } else { Step::Waiting { until: None } });
         }
@@ -56,7 +56,7 @@ impl SinkBody {
                 let snapshot =
                     TaskSnapshot { state: None, task_states: None, position, watermark: None };
                 frame.acknowledge(barrier.epoch, snapshot);
-                self.last = barrier.last.then_some(barrier.epoch);
+                self.ended = barrier.last.is_some();
             }
         }
         Ok(Step::Worked)

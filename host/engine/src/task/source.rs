@@ -8,7 +8,7 @@ use statehouse_state::Column;
 
 use super::{Frame, Step, TaskError, pass_barrier};
 use crate::connector::{Malformed, Polled, Source};
-use crate::element::{Barrier, Element, Report, TaskSnapshot};
+use crate::element::{Barrier, Element, Last, Report, TaskSnapshot};
 use crate::graph::Output;
 use crate::watermark::Generator;
 
@@ -49,18 +49,23 @@ impl SourceBody {
     /// Ends the epoch if that was asked for, else polls.
     pub(crate) fn step(&mut self, frame: &mut Frame) -> Result<Step, TaskError> {
         if let Some(barrier) = self.triggered.pop_front() {
+            let drained = barrier.last == Some(Last::Drained);
+            if drained && !self.exhausted {
+                // What waits for the end of the stream fires before the barrier.
+                frame.outlets.broadcast(|| Element::Watermark(i64::MAX));
+            }
             pass_barrier(frame, barrier);
             let snapshot = TaskSnapshot {
                 state: None,
                 task_states: None,
                 position: Some(self.source.position()),
-                watermark: match self.exhausted {
+                watermark: match self.exhausted || drained {
                     true => Some(i64::MAX),
                     false => self.watermarks.as_ref().and_then(Generator::current),
                 },
             };
             frame.acknowledge(barrier.epoch, snapshot);
-            self.ended = barrier.last;
+            self.ended = barrier.last.is_some();
             return Ok(Step::Worked);
         }
         if self.ended {

@@ -230,6 +230,7 @@ fn job(
         clock: Arc::clone(&clock),
         backend,
         scratch: None,
+        restores_max: 1,
         seed: 0,
     };
     let assembled = assemble(plan).map_err(|error| failed(&error))?;

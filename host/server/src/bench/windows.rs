@@ -122,6 +122,7 @@ fn job(
         clock: Arc::clone(&clock),
         backend: heap_backends(),
         scratch: None,
+        restores_max: 1,
         seed: 0,
     };
     let assembled = assemble(plan).map_err(|error| failed(&error))?;

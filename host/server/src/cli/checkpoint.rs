@@ -1,20 +1,20 @@
-//! `statehouse checkpoint`: looking at checkpoints. Nothing here writes.
+//! `statehouse checkpoint`: looking at checkpoints, checking and copying them, and deleting what nothing needs.
 
 mod list;
 mod show;
 mod verify;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use futures::executor::block_on;
-use statehouse_checkpoint::{CheckpointStore, Epoch};
+use statehouse_checkpoint::Epoch;
 
-use crate::launch::open_to_look;
+use crate::target::{OpenPlace, What};
 
-/// Look at the checkpoints of a job
+pub(super) use show::show;
+
+/// Look at the checkpoints of a job, check and copy them, delete what nothing needs
 #[derive(Debug, Subcommand)]
 pub(super) enum CheckpointVerb {
     List(ListArgs),
@@ -26,11 +26,11 @@ pub(super) enum CheckpointVerb {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   statehouse checkpoint list job.toml
-  statehouse checkpoint list /var/lib/job/checkpoints --json")]
+  statehouse checkpoint list s3://bucket/job --json")]
 pub(super) struct ListArgs {
-    /// The checkpoint directory, or the job file that names it
-    #[arg(value_name = "DIR|JOB.toml")]
-    place: PathBuf,
+    /// Where the checkpoints are: the job file, the folder or the URL
+    #[arg(value_name = "PLACE")]
+    place: String,
     /// Print a JSON list
     #[arg(long)]
     json: bool,
@@ -42,9 +42,9 @@ pub(super) struct ListArgs {
   statehouse checkpoint show job.toml         the newest
   statehouse checkpoint show job.toml 7 --json")]
 pub(super) struct ShowArgs {
-    /// The checkpoint directory, or the job file that names it
-    #[arg(value_name = "DIR|JOB.toml")]
-    place: PathBuf,
+    /// Where the checkpoints are: the job file, the folder or the URL
+    #[arg(value_name = "PLACE")]
+    place: String,
     /// The checkpoint; default: the newest
     #[arg(value_name = "ID")]
     epoch: Option<Epoch>,
@@ -59,9 +59,9 @@ pub(super) struct ShowArgs {
   statehouse checkpoint verify job.toml       all checkpoints
   statehouse checkpoint verify job.toml 7     one")]
 pub(super) struct VerifyArgs {
-    /// The checkpoint directory, or the job file that names it
-    #[arg(value_name = "DIR|JOB.toml")]
-    place: PathBuf,
+    /// Where the checkpoints are: the job file, the folder or the URL
+    #[arg(value_name = "PLACE")]
+    place: String,
     /// Only this checkpoint; default: all
     #[arg(value_name = "ID")]
     epoch: Option<Epoch>,
@@ -72,37 +72,23 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(verb: CheckpointVerb) -> anyhow::Result<ExitCode> {
     match verb {
-        CheckpointVerb::List(ListArgs { place, json }) => list::run(&open(&place)?, json),
+        CheckpointVerb::List(ListArgs { place, json }) => {
+            list::run(&OpenPlace::to_look(&place)?.store, json)
+        }
         CheckpointVerb::Show(ShowArgs { place, epoch, json }) => {
-            let store = open(&place)?;
-            show::run(&store, one(&store, epoch)?, json)
+            let what = epoch.map_or(What::Newest, What::Checkpoint);
+            show(&what.read(&OpenPlace::to_look(&place)?.store)?, json)
         }
         CheckpointVerb::Verify(VerifyArgs { place, epoch, json }) => {
-            let store = open(&place)?;
+            let store = OpenPlace::to_look(&place)?.store;
             let epochs = match epoch {
-                Some(epoch) => vec![one(&store, Some(epoch))?],
+                Some(epoch) => {
+                    What::Checkpoint(epoch).find(&store)?;
+                    vec![epoch]
+                }
                 None => block_on(store.list())?,
             };
             verify::run(&store, &epochs, json)
-        }
-    }
-}
-
-fn open(place: &Path) -> anyhow::Result<CheckpointStore> {
-    let opened = open_to_look(place).map_err(|reason| anyhow!("`{}`: {reason}", place.display()));
-    Ok(opened?.1)
-}
-
-/// The checkpoint asked for, else the newest.
-fn one(store: &CheckpointStore, epoch: Option<Epoch>) -> anyhow::Result<Epoch> {
-    let epochs = block_on(store.list())?;
-    let newest = *epochs.first().context("there is no checkpoint yet")?;
-    match epoch {
-        None => Ok(newest),
-        Some(epoch) if epochs.contains(&epoch) => Ok(epoch),
-        Some(epoch) => {
-            let known: Vec<String> = epochs.iter().map(Epoch::to_string).collect();
-            Err(anyhow!("there is no checkpoint {epoch}; there are: {}", known.join(", ")))
         }
     }
 }

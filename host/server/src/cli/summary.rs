@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use statehouse_engine::{CheckpointRecord, JobHandle, TaskKind, TaskMetrics};
 
+use crate::control::messages::EndStatus;
 use crate::format::{self, Align};
 use crate::launch::ResumedFrom;
 
@@ -13,8 +14,8 @@ use crate::launch::ResumedFrom;
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     job: String,
-    /// `completed`: all input was read; `stopped`: by a signal.
-    status: &'static str,
+    /// How it ended.
+    status: EndStatus,
     resumed_from: Option<Resumed>,
     duration_ms: u64,
     /// Records that the sources brought in.
@@ -27,7 +28,8 @@ pub(super) struct Summary {
 #[derive(Debug, Serialize)]
 struct Resumed {
     epoch: u64,
-    directory: String,
+    savepoint: Option<String>,
+    place: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,16 +63,17 @@ impl Summary {
         handle: &JobHandle,
         resumed_from: Option<ResumedFrom>,
         took: Duration,
-        stopped: bool,
+        status: EndStatus,
     ) -> Self {
         let nodes = nodes(handle);
         let sources = nodes.iter().filter(|node| node.kind == "source");
         Self {
             job,
-            status: if stopped { "stopped" } else { "completed" },
+            status,
             resumed_from: resumed_from.map(|from| Resumed {
                 epoch: from.epoch,
-                directory: from.directory.display().to_string(),
+                savepoint: from.savepoint,
+                place: from.place.to_string(),
             }),
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             records: sources.map(|node| node.records_out).sum(),
@@ -106,9 +109,13 @@ fn nodes(handle: &JobHandle) -> Vec<NodeSummary> {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let took = Duration::from_millis(self.duration_ms);
-        write!(f, "job `{}` {} in {}", self.job, self.status, format::duration(took))?;
-        if let Some(from) = &self.resumed_from {
-            write!(f, ", resumed from checkpoint {}", from.epoch)?;
+        write!(f, "job `{}` {} in {}", self.job, self.status.name(), format::duration(took))?;
+        match &self.resumed_from {
+            Some(Resumed { savepoint: Some(name), .. }) => {
+                write!(f, ", resumed from savepoint `{name}`")?;
+            }
+            Some(Resumed { epoch, .. }) => write!(f, ", resumed from checkpoint {epoch}")?,
+            None => {}
         }
         write!(f, ": {}", format::counted(self.records, "record"))?;
         if self.duration_ms >= 100 {
@@ -191,8 +198,8 @@ mod tests {
         };
         let summary = Summary {
             job: "hello".into(),
-            status: "completed",
-            resumed_from: Some(Resumed { epoch: 3, directory: "checkpoints".into() }),
+            status: EndStatus::Completed,
+            resumed_from: Some(Resumed { epoch: 3, savepoint: None, place: "checkpoints".into() }),
             duration_ms: 2000,
             records: 10_000,
             rejected: 0,
@@ -208,6 +215,7 @@ mod tests {
              2 checkpoints (4 to 5): the longest took 12 ms, 4.0 KiB written, 4.0 KiB of state\n"
         );
         let json = serde_json::to_value(&summary).unwrap();
+        assert_eq!(json["status"], "completed");
         assert_eq!(json["resumed_from"]["epoch"], 3);
         assert_eq!(json["nodes"][0]["records_out"], 10_000);
         assert_eq!(json["checkpoints"][1]["duration_ms"], 7);

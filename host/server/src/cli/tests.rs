@@ -55,6 +55,19 @@ fn arguments_that_exclude_each_other_are_refused() {
     assert_eq!(parse(&["statehouse", "run", "job.toml", "--set", "job.parallelism"]), Err(2));
     assert_eq!(parse(&["statehouse", "checkpoint", "show", "c", "newest"]), Err(2));
     assert_eq!(parse(&["statehouse", "fly"]), Err(2));
+    let run = |args: &[&str]| parse(&[&["statehouse", "run", "job.toml"], args].concat());
+    assert_eq!(run(&["--from", "s3://b/c@before", "--claim", "--fallback"]), Ok(()));
+    assert_eq!(run(&["--fork-from", "other.toml", "--allow-non-restored-state"]), Ok(()));
+    assert_eq!(run(&["--fork-from", "other.toml", "--from", "3"]), Err(2));
+    assert_eq!(run(&["--fork-from", "other.toml", "--claim"]), Err(2));
+    assert_eq!(run(&["--claim"]), Err(2));
+    assert_eq!(run(&["--fresh", "--fallback"]), Err(2));
+    let savepoint = |args: &[&str]| parse(&[&["statehouse", "savepoint"], args].concat());
+    assert_eq!(savepoint(&["create", "job.toml", "--stop"]), Ok(()));
+    assert_eq!(savepoint(&["create", "job.toml", "--stop", "--drain"]), Err(2));
+    assert_eq!(savepoint(&["delete", "job.toml"]), Err(2));
+    let collect = ["statehouse", "checkpoint", "collect", "c", "--num-retained", "0"];
+    assert_eq!(parse(&collect), Err(2));
 }
 
 #[test]

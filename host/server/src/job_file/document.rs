@@ -13,7 +13,7 @@ use toml::{Spanned, Table, Value};
 use super::error::JobFileError;
 
 /// Fields that name a file or a folder. Empty ones would mean the folder of the job file, which nobody means by that.
-const FILE_FIELDS: [&str; 4] = ["path", "dir", "directory", "component"];
+const FILE_FIELDS: [&str; 5] = ["path", "dir", "directory", "component", "local-copy"];
 
 /// The tables of a job file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,14 +62,14 @@ impl Section {
 
 /// One table of the document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Spot {
     pub(super) section: Section,
     /// Which of them; 0 for tables that are there once.
     pub(super) index: usize,
     id: Option<String>,
 }
 
-impl Place {
+impl Spot {
     pub(super) fn node(section: Section, index: usize, id: Option<String>) -> Self {
         Self { section, index, id }
     }
@@ -135,11 +135,11 @@ impl<'a> Document<'a> {
         section: Section,
     ) -> Result<Option<T>, JobFileError> {
         let Some(Value::Table(table)) = self.values.get(section.name()) else { return Ok(None) };
-        self.table(&Place { section, index: 0, id: None }, table.clone()).map(Some)
+        self.table(&Spot { section, index: 0, id: None }, table.clone()).map(Some)
     }
 
     /// All tables of a kind.
-    pub(super) fn nodes(&self, section: Section) -> Result<Vec<(Place, Table)>, JobFileError> {
+    pub(super) fn nodes(&self, section: Section) -> Result<Vec<(Spot, Table)>, JobFileError> {
         let Some(Value::Array(tables)) = self.values.get(section.name()) else {
             return Ok(Vec::new());
         };
@@ -147,7 +147,7 @@ impl<'a> Document<'a> {
         Ok(tables
             .map(|(index, table)| {
                 let id = table.get("id").and_then(Value::as_str).map(str::to_owned);
-                (Place { section, index, id }, table.clone())
+                (Spot { section, index, id }, table.clone())
             })
             .collect())
     }
@@ -155,7 +155,7 @@ impl<'a> Document<'a> {
     /// Deserializes one table.
     pub(super) fn table<T: DeserializeOwned>(
         &self,
-        place: &Place,
+        place: &Spot,
         table: Table,
     ) -> Result<T, JobFileError> {
         let attempt = |table: Table| Value::Table(table).try_into::<T>();
@@ -179,7 +179,7 @@ impl<'a> Document<'a> {
     /// Deserializes one table into the fields that all of its kind have, and the settings of its connector.
     pub(super) fn split<F: DeserializeOwned, S: DeserializeOwned>(
         &self,
-        place: &Place,
+        place: &Spot,
         table: Table,
         common: &[&str],
     ) -> Result<(F, S), JobFileError> {
@@ -208,7 +208,7 @@ impl<'a> Document<'a> {
     }
 
     /// An error about a table, or a field of it.
-    pub(super) fn error(&self, place: &Place, field: Option<&str>, reason: String) -> JobFileError {
+    pub(super) fn error(&self, place: &Spot, field: Option<&str>, reason: String) -> JobFileError {
         let by_command_line = field.is_some_and(|field| self.is_overridden(place, field));
         let reason = match field {
             Some(field) if by_command_line => format!("`{field}` (from --set): {reason}"),
@@ -231,7 +231,7 @@ impl<'a> Document<'a> {
     }
 
     /// The line of a field, or of the table if the text does not have the field.
-    pub(super) fn line(&self, place: &Place, field: Option<&str>) -> Option<usize> {
+    pub(super) fn line(&self, place: &Spot, field: Option<&str>) -> Option<usize> {
         let (_, value) = self.spanned(&self.spans, place.section.name())?;
         let value = match value.get_ref() {
             DeValue::Array(array) => array.get(place.index)?,
@@ -270,7 +270,7 @@ impl<'a> Document<'a> {
         self.overridden.insert((section, index, field.to_owned()));
     }
 
-    fn is_overridden(&self, place: &Place, field: &str) -> bool {
+    fn is_overridden(&self, place: &Spot, field: &str) -> bool {
         self.overridden.contains(&(place.section, place.index, field.to_owned()))
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
-use statehouse_engine::CheckpointSettings;
 use statehouse_operator::ErrorPolicy;
 use statehouse_state::KeyGroups;
 use statehouse_state::rocks::RocksOptions;
@@ -28,41 +27,6 @@ pub struct JobTable {
     /// How many tasks an operator has unless it says otherwise. Default 1.
     #[serde(default = "one", deserialize_with = "parallelism")]
     pub parallelism: u32,
-}
-
-/// `[checkpoint]`: where and how often the job is made durable.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct CheckpointTable {
-    /// The folder; made if it is not there. It belongs to this job alone.
-    pub dir: PathBuf,
-    /// Time from one checkpoint to the next, at least 1ms. Default 10s.
-    #[serde(default, deserialize_with = "some_interval")]
-    pub interval: Option<Millis>,
-    /// The least time between the end of a checkpoint and the beginning of the next. Default none.
-    pub min_pause: Option<Millis>,
-    /// A checkpoint that takes longer is given up. At least 1ms, default 10m.
-    #[serde(default, deserialize_with = "some_interval")]
-    pub timeout: Option<Millis>,
-    /// How many checkpoints in a row may fail before the job does. Default 0.
-    pub tolerable_failed: Option<u32>,
-    /// State that is together no larger than this travels in the manifest. Default 20KiB.
-    pub inline_threshold: Option<ByteSize>,
-}
-
-impl CheckpointTable {
-    /// What the engine wants to know.
-    pub fn settings(&self) -> CheckpointSettings {
-        let default = CheckpointSettings::default();
-        let or = |ours: Option<Millis>, default| ours.map_or(default, |ours| ours.0);
-        CheckpointSettings {
-            interval: self.interval.map(|interval| interval.0).or(default.interval),
-            min_pause: or(self.min_pause, default.min_pause),
-            timeout: or(self.timeout, default.timeout),
-            tolerable_failed: self.tolerable_failed.unwrap_or(default.tolerable_failed),
-            inline_threshold: self.inline_threshold.map_or(default.inline_threshold, |size| size.0),
-        }
-    }
 }
 
 /// `[state]`: what keeps keyed state while the job runs.
@@ -235,14 +199,6 @@ fn parallelism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Err
 
 fn some_parallelism<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     parallelism(deserializer).map(Some)
-}
-
-fn some_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Millis>, D::Error> {
-    let interval = Millis::deserialize(deserializer)?;
-    if interval.as_i64() == 0 {
-        return Err(D::Error::custom("it must be at least 1ms"));
-    }
-    Ok(Some(interval))
 }
 
 /// A page of linear memory, and all that a component can address.

@@ -1,5 +1,6 @@
 //! Job files, good and bad, and the overrides of the command line.
 
+mod checkpoint;
 mod reference;
 
 use std::path::Path;
@@ -63,7 +64,7 @@ fn every_field_is_read() {
     assert_eq!(settings.min_pause, Duration::from_millis(100));
     assert_eq!(settings.timeout, Duration::from_secs(60));
     assert_eq!((settings.tolerable_failed, settings.inline_threshold), (3, 1024));
-    assert_eq!(file.checkpoint_directory().unwrap(), Path::new("f/checkpoints"));
+    assert_eq!(file.checkpoint_place().unwrap().directory(), Some(Path::new("f/checkpoints")));
     let source = &file.sources[0];
     assert_eq!(source.node.on_error, ErrorPolicy::DeadLetter);
     assert_eq!(source.node.watermark_lag.unwrap().as_i64(), 3 * 3_600_000);
@@ -271,10 +272,7 @@ fn overrides_replace_what_the_file_says() {
     let without = JOB.replacen("[checkpoint]", "[dead]", 1);
     let without = without.split_once("[dead-letters]").unwrap().1;
     let text = format!("[job]\nname = \"a\"\n[dead-letters]{without}");
-    assert_eq!(
-        parse(&text, &["checkpoint.dir=c"]).unwrap().checkpoint.unwrap().dir,
-        Path::new("c")
-    );
+    assert_eq!(parse(&text, &["checkpoint.dir=c"]).unwrap().checkpoint.unwrap().dir, "c");
 }
 
 #[test]

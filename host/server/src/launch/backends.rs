@@ -20,8 +20,8 @@ pub(super) struct Backends {
     pub(super) factory: Arc<BackendFactory>,
     /// Where files of a checkpoint are put on their way into a backend.
     pub(super) scratch: PathBuf,
-    /// Where backends keep their files, if they have any.
-    pub(super) folder: Option<StateFolder>,
+    /// Where backends keep their files. Made for every job: the control endpoint is there, too.
+    pub(super) folder: StateFolder,
 }
 
 impl Backends {
@@ -29,14 +29,11 @@ impl Backends {
     pub(super) fn of_job(file: &JobFile) -> Result<Self, LaunchError> {
         let directory = file.state_directory();
         let (tasks, scratch) = (directory.join(TASKS), directory.join(RESTORE));
-        let (factory, folder) = match file.state.backend {
-            // A run on another backend may have been killed and have left its files there.
-            BackendKind::Heap if !directory.exists() => (heap_backends(), None),
-            BackendKind::Heap => (heap_backends(), Some(StateFolder::claim(&directory)?)),
+        let folder = StateFolder::claim(&directory)?;
+        let factory = match file.state.backend {
+            BackendKind::Heap => heap_backends(),
             BackendKind::Rocksdb => {
-                let folder = StateFolder::claim(&directory)?;
-                let resources = RocksResources::new(file.state.rocksdb.clone());
-                (rocks_backends(resources, &tasks), Some(folder))
+                rocks_backends(RocksResources::new(file.state.rocksdb.clone()), &tasks)
             }
         };
         Ok(Self { factory, scratch, folder })
@@ -77,6 +74,11 @@ pub struct StateFolder {
 }
 
 impl StateFolder {
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        self.lock.directory()
+    }
+
     /// Makes this process the folder's owner, and removes what an owner that was killed has left there.
     fn claim(directory: &Path) -> Result<Self, LaunchError> {
         let lock = DirectoryLock::acquire(directory).map_err(|error| match error {

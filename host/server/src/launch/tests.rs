@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use statehouse_checkpoint::Epoch;
 use statehouse_engine::threads;
 
 use super::*;
 use crate::environment::Environment;
 use crate::job_graph;
+use crate::target::{OpenPlace, Target, What};
 
 const JOB: &str = r#"
 [job]
@@ -42,27 +44,32 @@ impl Folder {
     }
 
     fn launch(&self, from: &StartFrom) -> Result<Launched, LaunchError> {
-        self.launch_with(from, &[])
+        self.launch_with(&Start::from(from.clone()), &[])
     }
 
-    fn launch_with(&self, from: &StartFrom, set: &[&str]) -> Result<Launched, LaunchError> {
+    fn launch_with(&self, start: &Start, set: &[&str]) -> Result<Launched, LaunchError> {
         let set: Vec<_> = set.iter().map(|set| set.parse().unwrap()).collect();
         let file = JobFile::read(&self.path("job.toml"), &set).unwrap();
         let graph = job_graph::build(&file, &Environment::default()).unwrap();
-        launch(&file, graph, from)
+        launch(&file, graph, start)
     }
 
     /// Runs the job to its end; says where it resumed.
     fn run(&self, from: &StartFrom) -> Option<u64> {
-        let Launched { job, clock, resumed_from, lock, state_folder } = self.launch(from).unwrap();
+        let Launched { job, clock, resumed_from, locks, .. } = self.launch(from).unwrap();
         threads::run(job, &clock).unwrap();
-        drop((lock, state_folder));
+        drop(locks);
         resumed_from.map(|from| from.epoch)
     }
 
     /// The file of a checkpoint's manifest.
     fn manifest(&self, epoch: u64) -> PathBuf {
-        self.path(&format!("checkpoints/manifests/{epoch:020}.json"))
+        let names = fs::read_dir(self.path("checkpoints/manifests")).unwrap();
+        let mut names = names.map(|entry| entry.unwrap().path());
+        let begins = format!("{epoch:020}");
+        let is_it =
+            |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&begins);
+        names.find(is_it).unwrap_or_else(|| panic!("there is no checkpoint {epoch}"))
     }
 }
 
@@ -119,7 +126,7 @@ fn a_damaged_newest_checkpoint_is_refused_and_nothing_changes() {
         "{error}"
     );
     assert_eq!(contents(folder.0.path()), before);
-    let resumed = folder.run(&StartFrom::Epoch(Epoch(older)));
+    let resumed = folder.run(&StartFrom::Own(What::Checkpoint(Epoch(older))));
     assert_eq!(resumed, Some(older));
 }
 
@@ -138,23 +145,74 @@ fn a_directory_that_a_live_job_owns_is_refused() {
 fn a_checkpoint_that_is_not_there_is_named_with_those_that_are() {
     let folder = Folder::new();
     folder.run(&StartFrom::Newest);
-    let error = folder.launch(&StartFrom::Epoch(Epoch(99))).unwrap_err().to_string();
+    let error =
+        folder.launch(&StartFrom::Own(What::Checkpoint(Epoch(99)))).unwrap_err().to_string();
     assert!(error.contains("there is no checkpoint 99 in"), "{error}");
     assert!(error.contains("there is only checkpoint 1"), "{error}");
 }
 
 #[test]
-fn another_directory_can_be_the_start_and_is_only_read() {
+fn another_place_can_be_the_start_and_keeps_what_is_needed() {
+    let folder = Folder::new();
+    folder.run(&StartFrom::Newest);
+    let from = |place: &str| -> Start {
+        let place = folder.path(place).display().to_string();
+        StartFrom::Elsewhere(place.parse().unwrap()).into()
+    };
+    let set = ["checkpoint.dir=elsewhere", "state.directory=state-2"];
+    let launched = folder.launch_with(&from("checkpoints"), &set).unwrap();
+    assert_eq!(launched.resumed_from.unwrap().place, Place::Directory(folder.path("checkpoints")));
+    threads::run(launched.job, &launched.clock).unwrap();
+    drop(launched.locks);
+    let pins = |place: &str| {
+        let (place, options) = (Place::Directory(folder.path(place)), StoreOptions::default());
+        let store = open_store(&place, &options).unwrap();
+        block_on(store.pins()).unwrap().len()
+    };
+    assert_eq!((pins("checkpoints"), pins("elsewhere")), (1, 0));
+
+    let fork = Start { fork: true, ..from("job.toml") };
+    let error = folder.launch_with(&fork, &[]).unwrap_err().to_string();
+    assert!(error.contains("is the job's own: a fork is a job with checkpoints"), "{error}");
+}
+
+#[test]
+fn only_a_savepoint_can_be_claimed() {
     let folder = Folder::new();
     folder.run(&StartFrom::Newest);
     let before = contents(&folder.path("checkpoints"));
-    let from = StartFrom::Directory(folder.path("checkpoints"));
-    let set = ["checkpoint.dir=elsewhere"];
-    let Launched { job, clock, resumed_from, .. } = folder.launch_with(&from, &set).unwrap();
-    threads::run(job, &clock).unwrap();
-    assert_eq!(resumed_from.unwrap().directory, folder.path("checkpoints"));
+    let start = Start { claim: true, ..StartFrom::Own(What::Checkpoint(Epoch(1))).into() };
+    let error = folder.launch_with(&start, &[]).unwrap_err().to_string();
+    assert!(error.contains("checkpoint 1 is none"), "{error}");
     assert_eq!(contents(&folder.path("checkpoints")), before);
-    assert!(folder.path("elsewhere").is_dir());
+}
+
+#[test]
+fn a_store_with_nothing_but_savepoints_says_what_to_start_from() {
+    let folder = Folder::new();
+    folder.run(&StartFrom::Newest);
+    let place = Place::Directory(folder.path("checkpoints"));
+    let store = open_store(&place, &StoreOptions::default()).unwrap();
+    let manifest = block_on(store.read(Epoch(1))).unwrap();
+    block_on(store.pin_savepoint("kept", &manifest)).unwrap();
+    fs::remove_dir_all(folder.path("checkpoints/manifests")).unwrap();
+    fs::remove_dir_all(folder.path("checkpoints/starts")).unwrap();
+    let error = folder.launch(&StartFrom::Newest).unwrap_err().to_string();
+    assert!(error.contains("the savepoint `kept`") && error.contains("`--from NAME`"), "{error}");
+    let error = folder.launch(&StartFrom::Word("lost".into())).unwrap_err().to_string();
+    assert!(error.contains("no savepoint `lost`") && error.contains("`kept`"), "{error}");
+    assert_eq!(folder.run(&StartFrom::Word("kept".into())), Some(1));
+}
+
+#[test]
+fn an_older_checkpoint_is_taken_where_the_user_allows_it() {
+    let folder = Folder::new();
+    folder.run(&StartFrom::Newest);
+    let older = folder.run(&StartFrom::Newest).unwrap();
+    flip_bit(&folder.manifest(older + 1));
+    let start = Start { fallback: true, ..Start::default() };
+    let launched = folder.launch_with(&start, &[]).unwrap();
+    assert_eq!(launched.resumed_from.unwrap().epoch, older);
 }
 
 #[test]
@@ -174,11 +232,20 @@ fn a_fresh_run_does_not_overwrite_output_that_is_there() {
 }
 
 #[test]
-fn what_from_takes_is_a_number_or_a_directory() {
-    assert_eq!("7".parse(), Ok(StartFrom::Epoch(Epoch(7))));
-    assert_eq!("c/7".parse(), Ok(StartFrom::Directory("c/7".into())));
+fn what_from_takes_is_a_number_a_name_or_a_place() {
+    let parse = |text: &str| -> StartFrom { text.parse().unwrap() };
+    assert_eq!(parse("7"), StartFrom::Own(What::Checkpoint(Epoch(7))));
+    assert_eq!(parse("before"), StartFrom::Word("before".into()));
+    for (text, place, what) in [
+        ("c/7", "c/7", What::Newest),
+        ("s3://b/c@7", "s3://b/c", What::Checkpoint(Epoch(7))),
+        ("c/job.toml@before", "c/job.toml", What::Savepoint("before".into())),
+    ] {
+        let place = place.to_owned();
+        assert_eq!(parse(text), StartFrom::Elsewhere(Target { place, what }), "{text}");
+    }
     let folder = Folder::new();
-    let from = StartFrom::Directory(folder.path("nowhere"));
+    let from = StartFrom::Elsewhere(folder.path("nowhere").to_str().unwrap().parse().unwrap());
     let error = folder.launch(&from).unwrap_err().to_string();
     assert!(error.ends_with("there is no such directory or job file"), "{error}");
 }
@@ -186,10 +253,11 @@ fn what_from_takes_is_a_number_or_a_directory() {
 #[test]
 fn only_a_checkpoint_directory_can_be_looked_at() {
     let folder = Folder::new();
-    let reason = open_to_look(&folder.path("in")).unwrap_err();
+    let look = |name: &str| OpenPlace::to_look(folder.path(name).to_str().unwrap());
+    let reason = look("in").unwrap_err().to_string();
     assert!(reason.contains("is no checkpoint directory"), "{reason}");
     // Claimed, and without a checkpoint yet.
     drop(folder.launch(&StartFrom::Newest).unwrap());
-    let (directory, _) = open_to_look(&folder.path("job.toml")).unwrap();
-    assert_eq!(directory, folder.path("checkpoints"));
+    let place = look("job.toml").unwrap().place;
+    assert_eq!(place, Place::Directory(folder.path("checkpoints")));
 }

@@ -250,14 +250,20 @@ impl Driver {
         self.backend.start_snapshot(epoch, full).expect("no snapshot runs");
     }
 
-    /// Finishes the running snapshot, in small steps.
+    /// Finishes the running snapshot, in small steps. What is finished on the way is taken now and then.
     pub(super) fn finish(&mut self) -> Snapshot {
-        loop {
+        let mut segments = Vec::new();
+        for step in 0.. {
             let advanced = self.backend.advance_snapshot(2).expect("the storage works");
-            if let Some(snapshot) = advanced {
-                return snapshot;
+            if let Some(mut snapshot) = advanced {
+                segments.append(&mut snapshot.segments);
+                return Snapshot { segments, ..snapshot };
+            }
+            if step % 3 == 0 {
+                segments.append(&mut self.backend.take_segments());
             }
         }
+        unreachable!("the loop ends by returning")
     }
 
     pub(super) fn snapshot(&mut self, epoch: u64, full: bool) -> Snapshot {

@@ -67,6 +67,8 @@ pub(super) enum Stamps {
 pub(super) struct Sources {
     pub(super) states: Vec<(u16, StateId, Stamps)>,
     pub(super) timers: Vec<(u16, TimerId)>,
+    /// Whether there are others, which are dropped.
+    pub(super) drops: bool,
 }
 
 impl Catalog {
@@ -146,7 +148,8 @@ impl Catalog {
     /// Finds the catalog's states and timers among those of an operator.
     ///
     /// # Errors
-    /// If the operator has other keys or key groups, or does not declare one of them, or otherwise.
+    /// If the operator has other keys or key groups, or declares one of them otherwise, or not at all and does not drop
+    /// it.
     pub(super) fn sources(
         &self,
         path: &Path,
@@ -167,10 +170,14 @@ impl Catalog {
                 key_groups.count()
             ));
         }
-        let mut sources = Sources { states: Vec::new(), timers: Vec::new() };
+        let mut sources = Sources { states: Vec::new(), timers: Vec::new(), drops: false };
         for Entry { tag, declaration: theirs } in &self.states {
             let Some(id) = schema.states().iter().position(|state| state.name == theirs.name)
             else {
+                if schema.drops_unclaimed() {
+                    sources.drops = true;
+                    continue;
+                }
                 return refuse(format!(
                     "it holds state `{}`, which the operator does not declare; declare it again, or drop it",
                     theirs.name
@@ -199,6 +206,10 @@ impl Catalog {
         for Entry { tag, declaration: theirs } in &self.timers {
             let Some(id) = schema.timers().iter().position(|timer| timer.name == theirs.name)
             else {
+                if schema.drops_unclaimed() {
+                    sources.drops = true;
+                    continue;
+                }
                 return refuse(format!(
                     "it holds timers `{}`, which the operator does not declare; declare them again, or drop them",
                     theirs.name
@@ -238,9 +249,9 @@ impl Catalog {
 }
 
 impl Sources {
-    /// Whether stamps are where the operator expects them.
-    pub(super) fn have_same_stamps(&self) -> bool {
-        self.states.iter().all(|(_, _, stamps)| *stamps == Stamps::Same)
+    /// Whether all is there as the operator expects it: stamps are where it has them, and nothing is dropped.
+    pub(super) fn fit_as_they_are(&self) -> bool {
+        !self.drops && self.states.iter().all(|(_, _, stamps)| *stamps == Stamps::Same)
     }
 }
 

@@ -64,7 +64,7 @@ impl RocksBackend {
         self.running = None;
         self.invocation.clear();
         let tables = OpenTables::open(directory, &self.schema, self.key_groups)?;
-        let whole = tables.catalog.range == self.range && tables.sources.have_same_stamps();
+        let whole = tables.catalog.range == self.range && tables.sources.fit_as_they_are();
         if self.empty && self.restored.is_empty() && whole {
             self.empty = false;
             return self.adopt(tables);

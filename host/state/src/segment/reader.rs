@@ -17,16 +17,16 @@ pub struct Reader<'a> {
     version: u8,
     keys_are_words: bool,
     states: Vec<State>,
-    timers: Vec<TimerId>,
-    read: u64,
+    timers: Vec<Option<TimerId>>,
+    records: u64,
     ended: bool,
 }
 
 /// A state of the segment.
 #[derive(Debug, Clone, Copy)]
 struct State {
-    /// Its id in the schema.
-    id: StateId,
+    /// Its id in the schema; `None` if that does not have it, and its records are dropped.
+    id: Option<StateId>,
     words: bool,
     /// Whether entry keys are words, if it is a collection.
     entry_words: Option<bool>,
@@ -47,8 +47,8 @@ impl<'a> Reader<'a> {
     /// Reads a segment's head and finds its states and timers in the schema.
     ///
     /// # Errors
-    /// If it is no segment, or one of another version, or has states, timers or layouts that the
-    /// schema has not.
+    /// If it is no segment, or one of another version, or has layouts that the schema has not. States and timers that
+    /// the schema has not are an error too, unless it [drops](Schema::drop_unclaimed) them.
     pub fn open(group: KeyGroup, bytes: &'a [u8], schema: &Schema) -> Result<Self, Error> {
         let mut bytes = Bytes { group, rest: bytes, length: bytes.len() };
         if bytes.take(MAGIC.len())? != MAGIC {
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         let states = states(&mut bytes, version, schema)?;
         let timers = timers(&mut bytes, schema)?;
         let keys_are_words = key.is_words();
-        Ok(Self { bytes, version, keys_are_words, states, timers, read: 0, ended: false })
+        Ok(Self { bytes, version, keys_are_words, states, timers, records: 0, ended: false })
     }
 
     /// The next record, or `None` after the last one.
@@ -82,12 +82,21 @@ impl<'a> Reader<'a> {
         reason = "an iterator would have to turn the result around"
     )]
     pub fn next(&mut self) -> Result<Option<Record<'a>>, Error> {
-        if self.ended {
-            return Ok(None);
+        while !self.ended {
+            let read = self.read()?;
+            if read.is_some() {
+                return Ok(read);
+            }
         }
+        Ok(None)
+    }
+
+    /// Reads one record. `None` if it was the end, or is dropped.
+    fn read(&mut self) -> Result<Option<Record<'a>>, Error> {
         let tag = self.bytes.varint()?;
         let Some(tag) = tag.checked_sub(1) else {
-            return self.end();
+            self.end()?;
+            return Ok(None);
         };
         let key = self.bytes.cell(self.keys_are_words)?;
         let factor = if self.version == 1 { 4 } else { 8 };
@@ -96,14 +105,20 @@ impl<'a> Reader<'a> {
             0 | 1 => {
                 let State { id: state, .. } = self.state(number, false)?;
                 let value = if operation == 1 { Some(self.stamped(number)?) } else { None };
-                Record::Value { state, key, value }
+                state.map(|state| Record::Value { state, key, value })
             }
             2 | 3 => {
                 let timer = lookup(&self.timers, number)
                     .ok_or_else(|| self.bytes.error(format!("it names no timer {number}")))?;
                 let time = self.bytes.word()? as i64;
                 let namespace = if self.version == 1 { 0 } else { self.bytes.varint()? };
-                Record::Timer { timer, key, time, namespace, set: operation == 3 }
+                timer.map(|timer| Record::Timer {
+                    timer,
+                    key,
+                    time,
+                    namespace,
+                    set: operation == 3,
+                })
             }
             4 | 5 => {
                 let State { id: state, entry_words, list, .. } = self.state(number, true)?;
@@ -112,12 +127,12 @@ impl<'a> Reader<'a> {
                     return Err(self.bytes.error("it numbers an element as no list does"));
                 }
                 let value = if operation == 5 { Some(self.stamped(number)?) } else { None };
-                Record::Entry { state, key, entry, value }
+                state.map(|state| Record::Entry { state, key, entry, value })
             }
             _ => return Err(self.bytes.error(format!("{operation} is no operation"))),
         };
-        self.read += 1;
-        Ok(Some(record))
+        self.records += 1;
+        Ok(record)
     }
 
     /// A state by its number in the segment, which must be a collection or must not.
@@ -137,17 +152,17 @@ impl<'a> Reader<'a> {
         Ok(Stamped { value: self.bytes.cell(words)?, stamp })
     }
 
-    fn end(&mut self) -> Result<Option<Record<'a>>, Error> {
+    fn end(&mut self) -> Result<(), Error> {
         let entries = self.bytes.varint()?;
-        if entries != self.read || !self.bytes.rest.is_empty() {
+        if entries != self.records || !self.bytes.rest.is_empty() {
             return Err(self.bytes.error(format!(
                 "it holds {} records and {} bytes after them, and its end says {entries} records",
-                self.read,
+                self.records,
                 self.bytes.rest.len()
             )));
         }
         self.ended = true;
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -166,7 +181,15 @@ fn states(bytes: &mut Bytes<'_>, version: u8, schema: &Schema) -> Result<Vec<Sta
             entry = bytes.one_of(&KEYS, "entry layout")?;
             stamp = bytes.byte()?;
         }
+        let words = value.is_words();
+        let entry_words = kind.is_collection().then(|| entry.is_words());
+        let list = kind == StateKind::List;
         let Some(id) = schema.states.iter().position(|state| state.name == name) else {
+            if schema.drops_unclaimed && stamp <= 2 {
+                let stamps = if stamp == 0 { Stamps::No } else { Stamps::Ignored };
+                states.push(State { id: None, words, entry_words, list, stamps });
+                continue;
+            }
             return Err(bytes.error(format!(
                 "it holds state `{name}`, which the operator does not declare; declare it again, \
                  or drop it"
@@ -189,20 +212,21 @@ fn states(bytes: &mut Bytes<'_>, version: u8, schema: &Schema) -> Result<Vec<Sta
             (1..=2, _) => Stamps::Ignored,
             _ => return Err(bytes.error(format!("{stamp} is no kind of stamp"))),
         };
-        let words = value.is_words();
-        let entry_words = kind.is_collection().then(|| entry.is_words());
-        let list = kind == StateKind::List;
-        states.push(State { id: StateId(id as u32), words, entry_words, list, stamps });
+        states.push(State { id: Some(StateId(id as u32)), words, entry_words, list, stamps });
     }
     Ok(states)
 }
 
-fn timers(bytes: &mut Bytes<'_>, schema: &Schema) -> Result<Vec<TimerId>, Error> {
+fn timers(bytes: &mut Bytes<'_>, schema: &Schema) -> Result<Vec<Option<TimerId>>, Error> {
     let mut timers = Vec::new();
     for _ in 0..bytes.varint()? {
         let name = bytes.name()?;
         let domain = bytes.one_of(&DOMAINS, "time domain")?;
         let Some(id) = schema.timers.iter().position(|timer| timer.name == name) else {
+            if schema.drops_unclaimed {
+                timers.push(None);
+                continue;
+            }
             return Err(bytes.error(format!(
                 "it holds timers `{name}`, which the operator does not declare; declare them \
                  again, or drop them"
@@ -214,7 +238,7 @@ fn timers(bytes: &mut Bytes<'_>, schema: &Schema) -> Result<Vec<TimerId>, Error>
                 schema.timers[id].domain
             )));
         }
-        timers.push(TimerId(id as u32));
+        timers.push(Some(TimerId(id as u32)));
     }
     Ok(timers)
 }

@@ -1,25 +1,21 @@
-//! `statehouse checkpoint show`.
+//! `statehouse checkpoint show` and `statehouse savepoint show`.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use futures::executor::block_on;
 use serde_json::{Value, json};
-use statehouse_checkpoint::{
-    CheckpointStore, Epoch, FileRef, Location, Manifest, OperatorState, SegmentRef, TablesRef,
-};
+use statehouse_checkpoint::{FileRef, Location, Manifest, OperatorState, SegmentRef, TablesRef};
 
 use crate::cli::print;
 use crate::format;
 
-pub(super) fn run(store: &CheckpointStore, epoch: Epoch, json: bool) -> anyhow::Result<ExitCode> {
-    let manifest =
-        block_on(store.read(epoch)).map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
+/// Prints what a manifest says.
+pub(in crate::cli) fn show(manifest: &Manifest, json: bool) -> anyhow::Result<ExitCode> {
     if json {
-        print::json(&entry(&manifest))?;
+        print::json(&entry(manifest))?;
     } else {
-        print::data(text(&manifest))?;
+        print::data(text(manifest))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,8 @@ use crate::snapshot::{Segment, Snapshot, Tables};
 pub(in crate::conformance) struct Chain {
     tables: Option<Tables>,
     pub(in crate::conformance) groups: BTreeMap<KeyGroup, Vec<Segment>>,
+    /// Whether what is not declared any more is dropped on restore.
+    pub(in crate::conformance) drops_unclaimed: bool,
 }
 
 impl Chain {
@@ -40,6 +42,9 @@ impl Chain {
         let task = |task| {
             let range = setup.groups.range_of_task(task, parallelism);
             let mut driver = Driver::new(make, &Setup { range, ..setup.clone() });
+            if self.drops_unclaimed {
+                driver.backend.drop_unclaimed();
+            }
             if let Some(tables) = &self.tables {
                 let restored = driver.backend.restore_tables(tables.directory());
                 restored.expect("a backend restores the tables of a backend");

@@ -198,3 +198,37 @@ fn an_increment_is_about_as_long_as_what_was_touched() {
     let touched = touched.len() * (1 + 2 * 8 + 1 + 3 * 8);
     assert!(bytes * 2 <= touched * 3, "{bytes} bytes for {touched} of touched entries");
 }
+
+/// What hundreds of snapshots cost if one key in a hundred changes between them, groups that are written anew included.
+#[test]
+fn a_long_chain_costs_at_most_twice_what_changed() {
+    let keys: Vec<u64> = (0..100_000).collect();
+    let mut backend = new(&[state("sum")], &[]).unwrap();
+    write_sums(&mut backend, &keys);
+    finish(&mut backend, 1);
+    let (mut written, mut most) = (0, 0);
+    let snapshots = 500;
+    for epoch in 2..2 + snapshots {
+        let touched: Vec<u64> = (0..1000).map(|i| (i * 7919 + epoch * 104_729) % 100_000).collect();
+        write_sums(&mut backend, &touched);
+        let segments = finish(&mut backend, epoch).segments;
+        let bytes = segments.iter().map(|segment| segment.bytes.len()).sum::<usize>();
+        (written, most) = (written + bytes, most.max(bytes));
+    }
+    // A tag of one byte, and words for key and value.
+    let (touched, all) = (1000 * (1 + 2 * 8), 100_000 * (1 + 2 * 8));
+    let changed = touched * snapshots as usize;
+    assert!(written <= 2 * changed, "{written} bytes for {changed} of changed entries");
+    assert!(
+        most <= all / 8,
+        "{most} bytes in one snapshot: groups are not written anew all at once"
+    );
+}
+
+fn write_sums(backend: &mut HeapBackend, keys: &[u64]) {
+    begin(backend, keys, Now::default());
+    let mut writes = WriteSet::new(backend.schema.states());
+    let slots: Vec<u32> = (0..keys.len() as u32).collect();
+    writes.set_words(StateId(0), &slots, keys);
+    backend.commit(&writes).unwrap();
+}
