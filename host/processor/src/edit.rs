@@ -17,7 +17,7 @@ use statehouse_state::{KeyGroup, StateId, TimerId};
 use crate::error::Error;
 use crate::groups::{Groups, Source};
 use crate::inside::Inside;
-use crate::rewrite::{SegmentWriter, merge_all};
+use crate::rewrite::{self, merge_all};
 use crate::view::OperatorView;
 
 /// Something that is to be done, in the order of requests.
@@ -88,13 +88,13 @@ impl Inside {
         manifest.created_ms = edits.now_ms;
         manifest.statistics = Statistics::default();
         let mut changes = 0;
-        for (id, edit) in &edits.operators {
+        for (index, (id, edit)) in edits.operators.iter().enumerate() {
             let view = Arc::new(edit.view.clone());
-            let mut writer = SegmentWriter::new(&self.store, settings);
+            let mut writer = self.writer(rewrite::Writer::Edit, index, settings);
             let in_tables = !view.recorded.tables.is_empty();
             if in_tables {
                 let groups = self.groups(&view, None);
-                merge_all(&view, groups, async |segment| writer.add(segment).await).await?;
+                merge_all(&view, groups, async |segment| Ok::<_, Error>(writer.add_segment(segment).await?)).await?;
             }
             let cleared = self.cleared(&view, edit).await?;
             for (&group, requested) in &edit.groups {
@@ -102,7 +102,7 @@ impl Inside {
                 let net = net(requested, &cleared);
                 if let Some(segment) = segment(&view, group, is_first, &net) {
                     changes += segment.entries;
-                    writer.add(segment).await?;
+                    writer.add_segment(segment).await?;
                 }
             }
             let written = writer.finish().await?;

@@ -10,7 +10,7 @@ use statehouse_checkpoint::{Manifest, NewSegment, PackSettings, Statistics};
 
 use crate::error::Error;
 use crate::inside::Inside;
-use crate::rewrite::{SegmentWriter, merge_all};
+use crate::rewrite::{Writer, merge_all};
 use crate::view::OperatorView;
 
 impl Inside {
@@ -30,19 +30,19 @@ impl Inside {
         manifest.statistics = Statistics::default();
         let views: BTreeMap<String, OperatorView> =
             self.operators()?.into_iter().map(|view| (view.id().to_owned(), view)).collect();
-        for operator in &mut manifest.operators {
-            let mut writer = SegmentWriter::new(&self.store, settings);
+        for (index, operator) in manifest.operators.iter_mut().enumerate() {
+            let mut writer = self.writer(Writer::Export, index, settings);
             if let Some(view) = views.get(&operator.id) {
                 let groups = self.groups(view, None);
                 let view = Arc::new(view.clone());
-                merge_all(&view, groups, async |segment| writer.add(segment).await).await?;
+                merge_all(&view, groups, async |segment| Ok::<_, Error>(writer.add_segment(segment).await?)).await?;
             }
             let states: Vec<_> = operator.tasks.iter().filter_map(|task| task.state.as_ref()).collect();
             let mut reader = self.store.read_segments(states.iter().copied());
             for state in &states {
                 let bytes = reader.next().await?.expect("the reader yields as many as it was given");
                 let (entries, bytes) = (state.entries, bytes.to_vec());
-                writer.add(NewSegment { group: 0, full: true, entries, bytes }).await?;
+                writer.add_segment(NewSegment { group: 0, full: true, entries, bytes }).await?;
             }
             let mut written = writer.finish().await?;
             let states = written.segments.split_off(written.segments.len() - states.len());
@@ -58,17 +58,5 @@ impl Inside {
         }
         self.spill(&mut manifest, settings).await?;
         Ok(manifest)
-    }
-
-    /// Keeps what a manifest holds itself within its bounds.
-    pub(crate) async fn spill(
-        &self,
-        manifest: &mut Manifest,
-        settings: PackSettings,
-    ) -> Result<(), Error> {
-        let (packs, bytes) = self.store.spill_inline(manifest, settings).await?;
-        manifest.statistics.packs += packs;
-        manifest.statistics.pack_bytes += bytes;
-        Ok(())
     }
 }

@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
-use statehouse_checkpoint::{CheckpointStore, NewSegment, PackSettings, SegmentRef};
+use statehouse_checkpoint::{Manifest, NewSegment, PackSettings, PackStamp, TaskWriter};
 
 use crate::content::Content;
 use crate::error::Error;
 use crate::groups::Groups;
+use crate::inside::Inside;
 use crate::view::OperatorView;
 
 /// How many groups are put together at the same time.
 const MERGES_MAX: usize = 4;
-
-/// So many bytes of segments are gathered before they are written.
-const BATCH_BYTES: usize = 64 << 20;
 
 /// The groups of an operator merged to one full segment each, several at a time.
 pub(crate) async fn merge_all<E: From<Error>>(
@@ -68,53 +66,31 @@ fn merge(
     }
 }
 
-/// Writes segments to packs, some at a time.
-#[derive(Debug)]
-pub(crate) struct SegmentWriter {
-    store: CheckpointStore,
-    settings: PackSettings,
-    waiting: Vec<NewSegment>,
-    waiting_bytes: usize,
-    written: Written,
+/// Which writer of packs something is. Those of running jobs have low numbers, one for each task.
+#[derive(Debug, Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Writer {
+    Edit = 0x4000_0000,
+    Export = 0x8000_0000,
 }
 
-/// What a writer has written.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    /// Each segment's group and place, in the order in which they were added.
-    pub(crate) segments: Vec<(u16, SegmentRef)>,
-    pub(crate) packs: u64,
-    pub(crate) pack_bytes: u64,
-}
-
-impl SegmentWriter {
-    /// A writer that has written nothing.
-    pub(crate) fn new(store: &CheckpointStore, settings: PackSettings) -> Self {
-        let (waiting, waiting_bytes) = (Vec::new(), 0);
-        let written = Written::default();
-        Self { store: store.clone(), settings, waiting, waiting_bytes, written }
+impl Inside {
+    /// A writer of packs for the operator of that number in a manifest that is made from this one.
+    pub(crate) fn writer(&self, who: Writer, operator: usize, settings: PackSettings) -> TaskWriter {
+        let Manifest { generation, epoch, .. } = self.manifest;
+        let stamp = PackStamp { generation, epoch, writer: who as u32 + operator as u32 };
+        self.store.task_writer(stamp, settings)
     }
 
-    /// Adds a segment.
-    pub(crate) async fn add(&mut self, segment: NewSegment) -> Result<(), Error> {
-        self.waiting_bytes += segment.bytes.len();
-        self.waiting.push(segment);
-        if self.waiting_bytes >= BATCH_BYTES { self.write().await } else { Ok(()) }
-    }
-
-    /// Everything is written.
-    pub(crate) async fn finish(mut self) -> Result<Written, Error> {
-        self.write().await?;
-        Ok(self.written)
-    }
-
-    async fn write(&mut self) -> Result<(), Error> {
-        self.waiting_bytes = 0;
-        let waiting = std::mem::take(&mut self.waiting);
-        let done = self.store.write_segments(waiting, self.settings).await?;
-        self.written.segments.extend(done.segments);
-        self.written.packs += done.packs;
-        self.written.pack_bytes += done.pack_bytes;
+    /// Keeps what a manifest holds itself within its bounds.
+    pub(crate) async fn spill(
+        &self,
+        manifest: &mut Manifest,
+        settings: PackSettings,
+    ) -> Result<(), Error> {
+        let (packs, bytes) = self.store.spill_inline(manifest, settings).await?;
+        manifest.statistics.packs += packs;
+        manifest.statistics.pack_bytes += bytes;
         Ok(())
     }
 }

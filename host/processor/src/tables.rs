@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -67,16 +66,13 @@ impl Folders {
             let known = place(&file.content.location).and_then(|place| self.file(&place));
             // What cannot be linked is fetched.
             if known.is_none_or(|known| fs::hard_link(known, &target).is_err()) {
-                missing.push((file, target));
+                missing.push(file.clone());
             }
         }
-        let mut reader = store.read_segments(missing.iter().map(|(file, _)| &file.content));
-        for (file, target) in &missing {
-            let bytes = reader.next().await?.expect("the reader yields as many as it was given");
-            let write = |bytes: &[u8]| fs::File::create_new(target)?.write_all(bytes);
-            write(&bytes).map_err(|error| Error::file(target, "written", error))?;
+        store.read_files_to(&missing, folder.path()).await?;
+        for file in &missing {
             if let Some(place) = place(&file.content.location) {
-                self.lock().files.insert(place, target.clone());
+                self.lock().files.insert(place, folder.path().join(&file.name));
             }
         }
         let folder = Arc::new(folder);

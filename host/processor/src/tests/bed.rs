@@ -6,8 +6,8 @@ use futures::executor::block_on;
 use serde_json::{Map, Value, json};
 use statehouse_checkpoint::testing::FaultStore;
 use statehouse_checkpoint::{
-    Epoch, FileRef, Generation, Manifest, NewSegment, OperatorState, PackSettings, SegmentRef, Statistics,
-    TablesRef, TaskState, extend_groups,
+    Epoch, FileRef, Generation, Location, Manifest, NewSegment, OperatorState, PackSettings, PackStamp,
+    SegmentRef, Statistics, TablesRef, TaskState, extend_groups,
 };
 use statehouse_operator::{Codec, Description, KeyType, Port, ValueType};
 use statehouse_state::*;
@@ -202,7 +202,13 @@ impl Bed {
         let previous = self.previous.as_ref().map(|manifest| manifest.operators[0].clone());
         let mut groups = previous.as_ref().map(|operator| operator.groups.clone()).unwrap_or_default();
         let mut tables = Vec::new();
-        for (_, backend) in &mut self.parts {
+        let known: Vec<FileRef> = previous
+            .iter()
+            .flat_map(|operator| &operator.tables)
+            .flat_map(|tables| tables.files.clone())
+            .collect();
+        let epoch = self.epoch;
+        for (task, (_, backend)) in (0..).zip(&mut self.parts) {
             backend.start_snapshot(self.epoch, false).unwrap();
             let snapshot = loop {
                 if let Some(snapshot) = backend.advance_snapshot(100).unwrap() {
@@ -215,16 +221,32 @@ impl Bed {
                 entries: segment.entries,
                 bytes: segment.bytes,
             });
-            let written = block_on(store.write_segments(segments.collect(), settings)).unwrap();
-            groups = extend_groups(&groups, written.segments).unwrap();
+            let mut writer = store.task_writer(stamp(epoch, task), settings);
+            segments.for_each(|segment| block_on(writer.add_segment(segment)).unwrap());
+            groups = extend_groups(&groups, block_on(writer.finish()).unwrap().segments).unwrap();
             tables.extend(snapshot.tables.map(|tables| {
-                let file = |file: &TableFile| {
-                    let path = tables.directory().join(&file.name);
-                    let written = block_on(store.write_file(&path, settings)).unwrap();
+                let mut writer = store.task_writer(stamp(epoch, 100 + task), settings);
+                // As a running job does: files that the checkpoint before has are not written again.
+                let before: BTreeMap<_, _> = known.iter().map(|file| (&file.identity, file)).collect();
+                let is_new = |file: &&TableFile| file.identity.is_none() || !before.contains_key(&file.identity);
+                let new: Vec<_> = tables.files.iter().filter(is_new).collect();
+                for file in &new {
+                    block_on(writer.add_file(&tables.directory().join(&file.name))).unwrap();
+                }
+                let written = block_on(writer.finish()).unwrap().files;
+                let mut files: Vec<_> = new
+                    .iter()
+                    .zip(written)
+                    .map(|(file, content)| {
+                        let (name, identity) = (file.name.clone(), file.identity.clone());
+                        FileRef { name, identity, content }
+                    })
+                    .collect();
+                for file in tables.files.iter().filter(|file| !is_new(file)) {
+                    let content = before[&file.identity].content.clone();
                     let (name, identity) = (file.name.clone(), file.identity.clone());
-                    FileRef { name, identity, content: written.content }
-                };
-                let files = tables.files.iter().map(file).collect();
+                    files.push(FileRef { name, identity, content });
+                }
                 let KeyGroupRange { start, end } = tables.range;
                 TablesRef { start, end, entries: tables.entries, files }
             }));
@@ -243,11 +265,8 @@ impl Bed {
         let mut states = TaskStates::new(&description(self.layout).task_states);
         states.append(0, &Column::Words(vec![self.epoch, 9])).unwrap();
         states.commit();
-        let written = block_on(self.store.checkpoints().write_segments(
-            vec![NewSegment { group: 0, full: true, entries: 2, bytes: states.snapshot() }],
-            PackSettings::default(),
-        ));
-        let state = written.unwrap().segments.remove(0).1;
+        let location = Location::Inline(states.snapshot().into());
+        let state = SegmentRef { full: true, entries: 2, location };
         let task = |task| TaskState {
             task,
             watermark: None,
@@ -312,6 +331,10 @@ impl Bed {
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
+}
+
+fn stamp(epoch: u64, writer: u32) -> PackStamp {
+    PackStamp { generation: Generation(1), epoch: Epoch(epoch), writer }
 }
 
 /// Everything that a manifest holds, but for task states.
