@@ -12,10 +12,10 @@ use std::sync::Arc;
 use statehouse_checkpoint::{Manifest, NewSegment, PackSettings, Statistics, extend_groups};
 use statehouse_operator::CellBuf;
 use statehouse_state::segment::{Record, Stamped, Writer};
-use statehouse_state::{KeyGroup, StateId, TimerId};
+use statehouse_state::{StateId, TimerId};
 
 use crate::error::Error;
-use crate::groups::{Groups, Source};
+use crate::groups::Groups;
 use crate::inside::Inside;
 use crate::rewrite::{self, merge_all};
 use crate::view::OperatorView;
@@ -92,13 +92,18 @@ impl Inside {
             let view = Arc::new(edit.view.clone());
             let mut writer = self.writer(rewrite::Writer::Edit, index, settings);
             let in_tables = !view.recorded.tables.is_empty();
+            let mut chained: BTreeSet<u16> = view.recorded.groups.keys().copied().collect();
             if in_tables {
                 let groups = self.groups(&view, None);
-                merge_all(&view, groups, async |segment| Ok::<_, Error>(writer.add_segment(segment).await?)).await?;
+                merge_all(&view, groups, async |segment| {
+                    chained.insert(segment.group);
+                    Ok::<_, Error>(writer.add_segment(segment).await?)
+                })
+                .await?;
             }
             let cleared = self.cleared(&view, edit).await?;
             for (&group, requested) in &edit.groups {
-                let is_first = view.source(KeyGroup(group)) == Source::Nothing;
+                let is_first = !chained.contains(&group);
                 let net = net(requested, &cleared);
                 if let Some(segment) = segment(&view, group, is_first, &net) {
                     changes += segment.entries;
