@@ -4,8 +4,10 @@ use std::path::Path;
 
 use futures::executor::block_on;
 use statehouse_checkpoint::{
-    Check, CheckpointStore, Compression, Durability, Manifest, OriginRecord, StartPoint,
+    Check, CheckpointStore, Compression, Durability, Manifest, OriginRecord, PackSettings,
+    StartPlace, StartPoint,
 };
+use statehouse_processor::Inside;
 
 use super::job::{Folders, Run};
 use super::source::Then;
@@ -64,17 +66,18 @@ fn measure(
         let last = ran.checkpoints.last().ok_or("the benchmark's job took no checkpoint")?;
         taken.checkpoint.push(last.duration_ms as f64 / 1e3);
         stored_bytes = last.written_bytes;
-        forget(&folders.checkpoints)?;
-        let watch = Stopwatch::start();
-        drop(run.restore(&folders)?);
-        taken.restore.push(watch.seconds());
-        savepoints(&folders, directory, &mut taken)?;
+        let manifest = newest(&folders.store()?)?;
+        let point = StartPoint::checkpoint(manifest.epoch);
+        taken.restore.push(restore(&run, &folders, manifest.clone(), point)?);
+        savepoint_and_fork(&folders, directory, &manifest, &mut taken)?;
+        portable(&run, &folders, &manifest, &mut taken)?;
         // Beside every repetition, so that both see the disk in the same mood.
         let raw = disk::seconds(directory, stored_bytes).map_err(|error| error.to_string())?;
         taken.raw_write.push(raw.0);
         taken.raw_read.push(raw.1);
     }
     let Taken { raw_write, raw_read, checkpoint, restore, savepoint, fork, .. } = taken;
+    let (portable_write, portable_restore) = (taken.portable_write, taken.portable_restore);
     let [raw_write, raw_read] = [raw_write, raw_read].map(median);
     let [checkpoint, restore] = [checkpoint, restore].map(median);
     Ok(BandwidthFigures {
@@ -94,8 +97,8 @@ fn measure(
         restore_over_raw: raw_read / restore,
         savepoint_ms: median(savepoint) * 1e3,
         fork_ms: median(fork) * 1e3,
-        portable_write_seconds: 0.0,
-        portable_restore_seconds: 0.0,
+        portable_write_seconds: median(portable_write),
+        portable_restore_seconds: median(portable_restore),
     })
 }
 
@@ -103,12 +106,57 @@ fn forget(folder: &Path) -> Result<(), String> {
     disk::forget_cached(folder).map_err(|error| error.to_string())
 }
 
-/// A savepoint of the newest checkpoint, and a fork that is ready to go on from it.
-fn savepoints(folders: &Folders, directory: &Path, taken: &mut Taken) -> Result<(), String> {
-    let store = folders.store()?;
-    let manifest = newest(&store)?;
+/// Seconds of a restore from the disk.
+fn restore(
+    run: &Run,
+    folders: &Folders,
+    manifest: Manifest,
+    point: StartPoint,
+) -> Result<f64, String> {
+    forget(&folders.checkpoints)?;
     let watch = Stopwatch::start();
-    block_on(store.pin_savepoint("bench", &manifest)).map_err(|error| error.chain())?;
+    let job = run.restore(folders, manifest, point)?;
+    let seconds = watch.seconds();
+    drop(job);
+    Ok(seconds)
+}
+
+/// The checkpoint in the portable form: written, and restored.
+fn portable(
+    run: &Run,
+    folders: &Folders,
+    manifest: &Manifest,
+    taken: &mut Taken,
+) -> Result<(), String> {
+    let store = folders.store()?;
+    let settings = PackSettings { compression: run.compression, ..PackSettings::default() };
+    forget(&folders.checkpoints)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let watch = Stopwatch::start();
+    let inside = Inside::new(store.clone(), manifest.clone(), "the benchmark's checkpoint");
+    let written = runtime.block_on(async {
+        let written = inside.export(settings, 0).await.map_err(|error| error.to_string())?;
+        let pinned = store.pin_savepoint("portable", &written).await;
+        pinned.map(|()| written).map_err(|error| error.chain())
+    })?;
+    taken.portable_write.push(watch.seconds());
+    let place = StartPlace::Savepoint("portable".to_owned());
+    let point = StartPoint { epoch: written.epoch, place };
+    taken.portable_restore.push(restore(run, folders, written, point)?);
+    Ok(())
+}
+
+/// A savepoint, and a fork that is ready to go on from the checkpoint.
+fn savepoint_and_fork(
+    folders: &Folders,
+    directory: &Path,
+    manifest: &Manifest,
+    taken: &mut Taken,
+) -> Result<(), String> {
+    let store = folders.store()?;
+    let watch = Stopwatch::start();
+    block_on(store.pin_savepoint("bench", manifest)).map_err(|error| error.chain())?;
     taken.savepoint.push(watch.seconds());
     let fork = directory.join("fork");
     std::fs::create_dir_all(&fork).map_err(|error| error.to_string())?;
@@ -120,7 +168,7 @@ fn savepoints(folders: &Folders, directory: &Path, taken: &mut Taken) -> Result<
             location: folders.checkpoints.display().to_string(),
             pin: "fork-bench".to_owned(),
         };
-        store.pin(&record.pin, &manifest).await?;
+        store.pin(&record.pin, manifest).await?;
         own.add_origin(&record).await?;
         let own = own.with_origin(store.clone(), record);
         own.begin_run(&lease, Some(StartPoint::checkpoint(manifest.epoch))).await

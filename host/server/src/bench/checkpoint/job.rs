@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use statehouse_checkpoint::{
-    Check, CheckpointStore, Compression, Durability, Manifest, StartPoint, StoreMetrics,
+    CheckpointStore, Compression, Durability, Manifest, StartPoint, StoreMetrics,
 };
 use statehouse_connectors::DiscardFactory;
 use statehouse_engine::{
@@ -83,14 +83,17 @@ impl Run {
         Ok(Ran { checkpoints: handle.checkpoints(), seen: source.seen() })
     }
 
-    /// Puts the job together from its newest checkpoint: what a restart waits for.
-    pub(super) fn restore(&self, folders: &Folders) -> Result<Assembled, String> {
+    /// Puts the job together from a checkpoint: what a restart waits for.
+    pub(super) fn restore(
+        &self,
+        folders: &Folders,
+        manifest: Manifest,
+        point: StartPoint,
+    ) -> Result<Assembled, String> {
         let store = folders.store()?;
-        let found = block_on(store.newest_valid(Check::Manifest)).map_err(|error| error.chain())?;
-        let manifest = found.manifest.ok_or("the benchmark's checkpoint is not there")?;
         let source = Arc::new(Paced::new(self.keys, self.then, StoreMetrics::default()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        self.assemble(folders, source, store, Some(manifest), &clock)
+        self.assemble(folders, source, store, Some((manifest, point)), &clock)
     }
 
     fn assemble(
@@ -98,15 +101,15 @@ impl Run {
         folders: &Folders,
         source: Arc<Paced>,
         store: CheckpointStore,
-        manifest: Option<Manifest>,
+        from: Option<(Manifest, StartPoint)>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Assembled, String> {
         let _ = std::fs::remove_dir_all(&folders.state);
         std::fs::create_dir_all(&folders.state).map_err(|error| error.to_string())?;
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
-        let restore = manifest.map(|manifest| RestorePoint {
+        let restore = from.map(|(manifest, point)| RestorePoint {
             store: store.clone(),
-            point: Some(StartPoint::checkpoint(manifest.epoch)),
+            point: Some(point),
             manifest,
             continues: true,
             drop_unclaimed: false,
