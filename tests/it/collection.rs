@@ -11,7 +11,8 @@ use crate::workplace::Workplace;
 /// A place where the job has run to its end and kept many checkpoints.
 fn finished() -> Workplace {
     let place = Workplace::with_guests(&JOB.replace("records = 40000", "records = 10000"));
-    let retain = ["--set", "checkpoint.num-retained=100", "--set", "checkpoint.inline-threshold=0B"];
+    let retain =
+        ["--set", "checkpoint.num-retained=100", "--set", "checkpoint.inline-threshold=0B"];
     place.run(&[&["run", "job.toml"], &retain[..]].concat()).succeeded();
     place
 }
@@ -106,9 +107,8 @@ fn a_scrub_finds_every_kind_of_damage_and_mends_it_from_a_copy() {
     bytes[middle] ^= 1;
     fs::write(&packs[0], bytes).unwrap();
     let name = packs[0].file_name().unwrap().to_str().unwrap();
-    let scrub = |more: &[&str]| {
-        place.run(&[&["checkpoint", "scrub", "job.toml", "--json"], more].concat())
-    };
+    let scrub =
+        |more: &[&str]| place.run(&[&["checkpoint", "scrub", "job.toml", "--json"], more].concat());
     let found = scrub(&[]);
     assert_eq!(found.code, Some(1), "{found:?}");
     assert!(found.stdout.contains(name), "{}", found.stdout);

@@ -97,7 +97,8 @@ fn a_savepoint_outlives_the_checkpoints_around_it() {
     // Started from as a job of its own, it gives the rest of the output.
     let before = place.lines("out").len();
     let again = ["run", "job.toml", "--json", "--fork-from", "checkpoints@kept"];
-    let set = ["--set", "job.name=again", "--set", "checkpoint.dir=c2", "--set", "sink.sums.path=o2"];
+    let set =
+        ["--set", "job.name=again", "--set", "checkpoint.dir=c2", "--set", "sink.sums.path=o2"];
     let again = place.run(&[&again[..], &set[..]].concat()).succeeded().json();
     assert!(again["records"].as_u64() > Some(0), "{again}");
     assert!(place.lines("o2").len() < before);

@@ -1,5 +1,7 @@
 //! The process dies: with every single store call, and at random.
 
+use statehouse_engine::Mode;
+
 use crate::from_environment;
 use crate::scheduler::{Death, Ending, Scenario};
 
@@ -75,8 +77,7 @@ fn crash_often(seed: u64, rocks: bool) {
         scenario.world.store.heal();
         deaths += 1;
     }
-    scenario.world.store.heal();
-    assert_eq!(scenario.run(Death::Never), Ending::Completed, "seed {seed}");
+    scenario.complete();
     scenario.check();
 }
 
@@ -112,7 +113,8 @@ fn what_is_late_does_not_depend_on_failures() {
         assert_eq!(disturbed.run(Death::Never), Ending::Completed);
         assert!(disturbed.world.late.committed() == late, "seed {seed}");
         assert!(disturbed.world.sums.committed() == undisturbed.world.sums.committed());
-        disturbed.check_raw();
+        disturbed.world.check_raw(None);
+        disturbed.check_store();
     }
 }
 
@@ -136,4 +138,22 @@ fn a_checkpoint_that_cannot_be_published_commits_nothing() {
         }
     }
     assert!(given_up > 25, "the store failed in {given_up} runs only");
+}
+
+#[test]
+fn at_least_once_loses_nothing() {
+    let mut twice = 0;
+    for seed in 300..315 {
+        let mut scenario = Scenario::new(seed);
+        scenario.mode = Mode::AtLeastOnce;
+        for death in 1..6 {
+            if scenario.run(Death::AfterSteps(death * 700 + seed * 13)) == Ending::Completed {
+                break;
+            }
+        }
+        scenario.complete();
+        twice += scenario.world.check_nothing_lost();
+        scenario.check_store();
+    }
+    assert!(twice > 0, "nothing went ahead of its barrier: the runs are too calm to be a test");
 }

@@ -8,7 +8,11 @@
 
 mod backends;
 mod crashes;
+mod owners;
+mod savepoints;
 mod scheduler;
+mod stalls;
+mod world;
 
 use scheduler::{Death, Ending, Scenario};
 

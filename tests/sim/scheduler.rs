@@ -1,43 +1,24 @@
-//! One simulated job: its world outside, its store, and a scheduler that decides by the seed what happens next.
+//! One simulated job and its history: a scheduler that decides by the seed what happens next.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use statehouse_checkpoint::testing::FaultStore;
-use statehouse_checkpoint::{Check, Selection};
-use statehouse_engine::{
-    Assembled, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, ManualClock, Node, NodeKind,
-    RestorePoint, Step, Turn, assemble,
+use statehouse_checkpoint::{
+    Check, CheckpointStore, Collector, Compression, Manifest, OriginRecord, Retention, Selection,
+    StartPlace, StartPoint,
 };
-use statehouse_operator::ErrorPolicy;
-use statehouse_state::KeyGroups;
-use statehouse_tests::ledger::{self, LedgerFactory, expected_reports, expected_spent};
-use statehouse_tests::outside::{DISORDER, Number, Numbers, Outside, Row};
-use statehouse_tests::tally::{self, TallyFactory, expected_poison, expected_sums};
+use statehouse_engine::{
+    Assembled, CheckpointSettings, Checkpoints, Clock, JobPlan, ManualClock, Mode, RestorePoint,
+    SavepointRequest, SavepointTicket, Step, Stop, Turn, assemble,
+};
+use tempfile::TempDir;
 
 use crate::backends::{Backends, folder};
-
-/// How many records a run has.
-const RECORDS: u64 = 1500;
-/// How many rules come in beside them, for the first two thirds of the time.
-const RULES: u64 = 60;
-
-/// What survives the death of the process.
-pub(crate) struct World {
-    pub(crate) numbers: Numbers,
-    pub(crate) rules: Numbers,
-    pub(crate) sums: Outside,
-    pub(crate) reports: Outside,
-    pub(crate) spent: Outside,
-    pub(crate) raw: Outside,
-    pub(crate) dead: Outside,
-    pub(crate) late: Outside,
-    pub(crate) store: FaultStore,
-}
+use crate::world::World;
 
 /// When the process of a run dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,128 +34,110 @@ pub(crate) enum Death {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Completed,
+    Stopped,
     Died(String),
+}
+
+/// Where a job that is a fork goes on from: a checkpoint in another store.
+#[derive(Debug, Clone)]
+pub(crate) struct Parent {
+    pub(crate) store: CheckpointStore,
+    pub(crate) manifest: Manifest,
+    pub(crate) origin: OriginRecord,
 }
 
 /// A job and its history.
 pub(crate) struct Scenario {
+    pub(crate) name: String,
     pub(crate) world: World,
     pub(crate) trace: Vec<String>,
-    random: StdRng,
+    pub(crate) random: StdRng,
     clock: ManualClock,
     /// Whether checkpoints have so little time that many are given up.
     pub(crate) hasty: bool,
-    /// Whether many records come after their window is over. What is late then depends on where batches are cut, so
-    /// there is one source task, and no ledger.
+    /// See [`World::graph`].
     pub(crate) tardy: bool,
     /// Whether more than half of the lives of the process, by chance, keep their state in RocksDB. They take long.
     pub(crate) rocks: bool,
+    pub(crate) mode: Mode,
     /// The store call from which on the store fails for a while, and the process goes on.
     pub(crate) outage: Option<u64>,
+    /// The store call, counted from when the job runs, that is never answered, and whether it takes effect.
+    pub(crate) stall: Option<(u64, bool)>,
+    /// How often, in turns of the driver, a savepoint is asked for.
+    pub(crate) savepoint_every: u32,
+    /// The savepoint at which the job is to stop, and after how many turns it is asked for.
+    pub(crate) stop_after: Option<(u64, String)>,
+    pub(crate) parent: Option<Parent>,
+    /// Savepoints that were asked for.
+    asked: Vec<(String, SavepointTicket)>,
     runs: u32,
+}
+
+/// A process that runs the job.
+pub(crate) struct Life {
+    job: Assembled,
+    finished: Vec<bool>,
+    turns: u64,
+    /// Until when the publisher gets no time.
+    publisher_sleeps: u64,
+    _folder: TempDir,
 }
 
 impl Scenario {
     pub(crate) fn new(seed: u64) -> Self {
-        let world = World {
-            numbers: Numbers::new(seed, RECORDS),
-            rules: Numbers::new(!seed, RULES).every(50),
-            sums: Outside::default(),
-            reports: Outside::default(),
-            spent: Outside::default(),
-            raw: Outside::default(),
-            dead: Outside::default(),
-            late: Outside::default(),
-            store: FaultStore::in_memory(),
-        };
-        let clock = ManualClock::at(1_000_000);
-        let random = StdRng::seed_from_u64(seed);
+        Self::on(World::new(seed), seed)
+    }
+
+    /// A job on a world that is there already.
+    pub(crate) fn on(world: World, seed: u64) -> Self {
         Self {
+            name: "simulated".to_owned(),
             world,
             trace: Vec::new(),
-            random,
-            clock,
+            random: StdRng::seed_from_u64(seed),
+            clock: ManualClock::at(1_000_000),
             hasty: false,
             tardy: false,
             rocks: false,
+            mode: Mode::ExactlyOnce,
             outage: None,
+            stall: None,
+            savepoint_every: 400,
+            stop_after: None,
+            parent: None,
+            asked: Vec::new(),
             runs: 0,
         }
     }
 
-    fn graph(&mut self) -> Graph {
-        // Every run chooses another parallelism.
-        let tasks = |most: u32, random: &mut StdRng| random.random_range(1..=most);
-        let (world, random) = (&self.world, &mut self.random);
-        let (sources, lag) = match self.tardy {
-            true => (1, 0),
-            false => (tasks(3, random), DISORDER + 3 * 7 * 6),
+    /// Starts the job where it is to go on. Fails if the store does.
+    pub(crate) fn start(&mut self) -> Result<Life, String> {
+        self.runs += 1;
+        self.trace.push(format!("run {}", self.runs));
+        let folder = folder();
+        let backends = match self.rocks && self.random.random_bool(0.6) {
+            true => Backends::rocks(folder.path()),
+            false => Backends::heap(folder.path()),
         };
-        let source = |id: &str, numbers: &Numbers| {
-            let mut source = Node::new(id, NodeKind::Source(Arc::new(numbers.clone())));
-            source.watermark_lag = Some(lag);
-            source
-        };
-        let tally = NodeKind::Operator {
-            factory: Arc::new(TallyFactory(tally::description())),
-            inputs: BTreeMap::from([("numbers".to_owned(), vec!["numbers".to_owned()])]),
-        };
-        let mut tally = Node::new("tally", tally).with_parallelism(tasks(3, random));
-        tally.on_error = ErrorPolicy::DeadLetter;
-        let mut nodes = vec![
-            source("numbers", &world.numbers).with_parallelism(sources),
-            tally,
-            sink("sums", "tally.sums", &world.sums).with_parallelism(tasks(2, random)),
-            sink("raw", "numbers", &world.raw).with_parallelism(tasks(2, random)),
-            sink("dead", "tally.dead-letters", &world.dead),
-            sink("late", "tally.late", &world.late).with_parallelism(tasks(2, random)),
-        ];
-        if !self.tardy {
-            let inputs = ["numbers", "rules"].map(|id| (id.to_owned(), vec![id.to_owned()]));
-            let ledger = NodeKind::Operator {
-                factory: Arc::new(LedgerFactory(ledger::description())),
-                inputs: BTreeMap::from(inputs),
-            };
-            let mut ledger = Node::new("ledger", ledger).with_parallelism(tasks(3, random));
-            ledger.on_error = ErrorPolicy::Skip;
-            nodes.extend([
-                // One task, which reads in order, so that no rule is late.
-                source("rules", &world.rules),
-                ledger,
-                sink("reports", "ledger.reports", &world.reports),
-                sink("spent", "ledger.spent", &world.spent),
-            ]);
+        let job = self.assemble(backends)?;
+        if let Some((calls, takes_effect)) = self.stall {
+            self.world.store.stall_after(calls, takes_effect);
         }
-        Graph::check("simulated", KeyGroups::new(13).unwrap(), nodes).unwrap()
+        let finished = vec![false; job.tasks.len()];
+        Ok(Life { job, finished, turns: 0, publisher_sleeps: 0, _folder: folder })
     }
 
     fn assemble(&mut self, backends: Backends) -> Result<Assembled, String> {
-        let store = self.world.store.checkpoints();
+        let mut store = self.world.store.checkpoints();
+        if let Some(parent) = &self.parent {
+            store = store.with_origin(parent.store.clone(), parent.origin.clone());
+        }
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
-        let found = block_on(store.newest_valid(Check::Manifest)).map_err(|error| error.chain())?;
-        assert_eq!(found.advice(), None, "nobody has damaged anything");
-        let Selection { manifest, point, .. } = found;
-        let restore = manifest.map(|manifest| RestorePoint {
-            store: store.clone(),
-            manifest,
-            point,
-            continues: true,
-            drop_unclaimed: false,
-            fork: false,
-        });
-        let settings = CheckpointSettings {
-            interval: Some(Duration::from_millis(self.random.random_range(10..60))),
-            timeout: Duration::from_millis(match self.hasty {
-                true => self.random.random_range(20..400),
-                false => self.random.random_range(400..6000),
-            }),
-            tolerable_failed: u32::MAX,
-            inline_threshold: self.random.random_range(0..3000),
-            ..CheckpointSettings::default()
-        };
+        let restore = self.restore_point(&mut store)?;
         let plan = JobPlan {
-            graph: self.graph(),
-            settings,
+            graph: self.world.graph(&self.name, self.tardy, &mut self.random),
+            settings: self.settings(),
             checkpoints: Some(Checkpoints { store, lease }),
             restore,
             clock: Arc::new(self.clock.clone()),
@@ -186,16 +149,56 @@ impl Scenario {
         assemble(plan).map_err(|error| error.to_string())
     }
 
+    /// The newest checkpoint. The first run of a fork takes that of its parent.
+    fn restore_point(&self, store: &mut CheckpointStore) -> Result<Option<RestorePoint>, String> {
+        let found = block_on(store.newest_valid(Check::Manifest)).map_err(|error| error.chain())?;
+        assert_eq!(found.advice(), None, "nobody has damaged anything");
+        let Selection { mut manifest, mut point, .. } = found;
+        if let (None, Some(Parent { store: other, manifest: theirs, origin })) =
+            (&manifest, &self.parent)
+        {
+            let adopted = block_on(store.adopt(other, origin, theirs));
+            *store = adopted.map_err(|error| error.chain())?;
+            let place = StartPlace::Origin(origin.pin.clone());
+            point = Some(StartPoint { epoch: theirs.epoch, place });
+            manifest = Some(theirs.clone());
+        }
+        let fork = matches!(point, Some(StartPoint { place: StartPlace::Origin(_), .. }));
+        Ok(manifest.map(|manifest| RestorePoint {
+            store: store.clone(),
+            manifest,
+            point,
+            continues: true,
+            drop_unclaimed: false,
+            fork,
+        }))
+    }
+
+    fn settings(&mut self) -> CheckpointSettings {
+        let random = &mut self.random;
+        CheckpointSettings {
+            interval: Some(Duration::from_millis(random.random_range(10..60))),
+            timeout: Duration::from_millis(match self.hasty {
+                true => random.random_range(20..400),
+                false => random.random_range(400..6000),
+            }),
+            tolerable_failed: u32::MAX,
+            max_concurrent: random.random_range(1..=3),
+            num_retained: random.random_range(1..=3),
+            mode: self.mode,
+            inline_threshold: random.random_range(0..3000),
+            compression: match random.random_range(0..3) {
+                0 => Compression::None,
+                1 => Compression::Lz4,
+                _ => Compression::Zstd,
+            },
+            ..CheckpointSettings::default()
+        }
+    }
+
     /// Runs the job until it ends, or its process dies.
     pub(crate) fn run(&mut self, death: Death) -> Ending {
-        self.runs += 1;
-        let folder = folder();
-        let backends = match self.rocks && self.random.random_bool(0.6) {
-            true => Backends::rocks(folder.path()),
-            false => Backends::heap(folder.path()),
-        };
-        self.trace.push(format!("run {}", self.runs));
-        let (mut last_call, mut last_step) = (u64::MAX, u64::MAX);
+        let (mut last_call, mut last_turn) = (u64::MAX, u64::MAX);
         match death {
             Death::Never => {}
             Death::AfterCalls(calls) => {
@@ -203,90 +206,142 @@ impl Scenario {
                 self.world.store.crash_after(calls);
                 last_call = self.world.store.calls() + calls;
             }
-            Death::AfterSteps(steps) => last_step = steps,
+            Death::AfterSteps(steps) => last_turn = steps,
         }
         if let Some(calls) = self.outage {
             self.world.store.crash_after(calls);
         }
-        let mut job = match self.assemble(backends) {
-            Ok(job) => job,
+        let mut life = match self.start() {
+            Ok(life) => life,
             Err(reason) => return Ending::Died(reason),
         };
-        let mut finished = vec![false; job.tasks.len()];
-        for turns in 0.. {
-            assert!(turns < 2_000_000, "the job makes no progress:\n{}", self.last_steps());
+        loop {
             if self.outage.is_some_and(|calls| self.world.store.calls() > calls) {
                 self.outage = None;
                 self.world.store.heal();
             }
-            if self.world.store.calls() > last_call || turns > last_step {
+            if self.world.store.calls() > last_call || life.turns > last_turn {
                 return Ending::Died("the process was killed".into());
             }
-            match self.random.random_range(0..10) {
-                0 => {
-                    self.clock.advance(self.random.random_range(0..12));
-                    match job.driver.turn() {
-                        Turn::Running { .. } => {}
-                        Turn::Ended(_) => return Ending::Completed,
-                        Turn::Failed { reason } => return Ending::Died(reason),
-                    }
-                }
-                _ => {
-                    let at = self.random.random_range(0..job.tasks.len());
-                    if let Some(publisher) = &mut job.publisher
-                        && self.random.random_bool(0.1)
-                    {
-                        publisher.step();
-                    }
-                    let (task, _) = &mut job.tasks[at];
-                    let step = task.step();
-                    finished[at] = step == Step::Finished;
-                    let now = self.clock.now();
-                    let calls = self.world.store.calls();
-                    self.trace.push(format!("{now} {} {step:?} {calls}", task.name()));
-                }
+            if let Some(ending) = self.step(&mut life) {
+                return ending;
             }
         }
-        unreachable!("the loop ends by returning")
+    }
+
+    /// Runs the job until it has come to its end, however often it takes. A last checkpoint that has too little time
+    /// ends a run, since nothing can take its place.
+    pub(crate) fn complete(&mut self) {
+        self.world.store.heal();
+        for _ in 0..20 {
+            match self.run(Death::Never) {
+                Ending::Completed => return,
+                Ending::Died(reason) => assert!(self.hasty, "{reason}"),
+                Ending::Stopped => {}
+            }
+        }
+        panic!("the job does not come to its end");
+    }
+
+    /// Does whatever chance wants next. Something if the run has ended.
+    pub(crate) fn step(&mut self, life: &mut Life) -> Option<Ending> {
+        life.turns += 1;
+        assert!(life.turns < 2_000_000, "the job makes no progress:\n{}", self.last_steps());
+        match self.random.random_range(0..20) {
+            0 | 1 => {
+                self.clock.advance(self.random.random_range(0..12));
+                self.wish(life);
+                match life.job.driver.turn() {
+                    Turn::Running { .. } => None,
+                    Turn::Ended(statehouse_engine::Ending::Finished) => {
+                        self.let_publisher_end(life);
+                        Some(Ending::Completed)
+                    }
+                    Turn::Ended(_) => {
+                        self.let_publisher_end(life);
+                        Some(Ending::Stopped)
+                    }
+                    Turn::Failed { reason } => Some(Ending::Died(reason)),
+                }
+            }
+            2 => {
+                // Now and then it falls asleep, in hasty runs for longer than checkpoints have time.
+                if life.turns >= life.publisher_sleeps {
+                    life.job.publisher.as_mut().unwrap().step();
+                    if self.random.random_bool(0.05) {
+                        let sleep = if self.hasty { 3000 } else { 300 };
+                        life.publisher_sleeps = life.turns + self.random.random_range(0..sleep);
+                    }
+                }
+                None
+            }
+            _ => {
+                let at = self.random.random_range(0..life.job.tasks.len());
+                let (task, _) = &mut life.job.tasks[at];
+                let step = task.step();
+                life.finished[at] = step == Step::Finished;
+                let now = self.clock.now();
+                let calls = self.world.store.calls();
+                self.trace.push(format!("{now} {} {step:?} {calls}", task.name()));
+                None
+            }
+        }
+    }
+
+    /// The user asks for something.
+    fn wish(&mut self, life: &Life) {
+        let handle = &life.job.handle;
+        if self.random.random_ratio(1, self.savepoint_every) {
+            let name = format!("savepoint-{}", self.asked.len());
+            let request = SavepointRequest { name: Some(name.clone()), then: None };
+            self.asked.push((name, handle.savepoint(request)));
+        }
+        if let Some((_, name)) = self.stop_after.take_if(|(turns, _)| life.turns > *turns) {
+            let then = Some(Stop::Checkpoint);
+            let request = SavepointRequest { name: Some(name.clone()), then };
+            self.asked.push((name, handle.savepoint(request)));
+        }
+    }
+
+    /// What a process does before it exits.
+    fn let_publisher_end(&self, life: &mut Life) {
+        life.job.driver.hang_up();
+        life.job.publisher.as_mut().unwrap().step();
     }
 
     fn last_steps(&self) -> String {
         self.trace[self.trace.len().saturating_sub(30)..].join("\n")
     }
 
-    /// Checks that the world has seen everything exactly once, and nothing late.
+    /// The savepoints that were made, as far as anyone was told.
+    pub(crate) fn told(&self) -> BTreeSet<String> {
+        let made = self.asked.iter().filter(|(_, ticket)| matches!(ticket.poll(), Some(Ok(_))));
+        made.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether everyone who asked was answered.
+    pub(crate) fn all_answered(&self) -> bool {
+        self.asked.iter().all(|(_, ticket)| ticket.poll().is_some())
+    }
+
+    /// Checks that the world has seen everything exactly once, and nothing late, and that the store is in order.
     pub(crate) fn check(&self) {
-        let world = &self.world;
-        // Thousands of rows say little when they are printed: whether they are equal is enough.
-        assert!(world.sums.committed() == expected_sums(world.numbers.all()), "sums differ");
-        assert!(world.late.committed().is_empty(), "something was late");
-        let rules: Vec<Number> = world.rules.all().collect();
-        same(&world.reports.committed(), &expected_reports(world.numbers.all(), &rules));
-        same(&world.spent.committed(), &expected_spent(world.numbers.all()));
-        self.check_raw();
+        self.world.check(None);
+        self.check_store();
     }
 
-    /// Checks that the world has seen every record that came in exactly once.
-    pub(crate) fn check_raw(&self) {
-        let world = &self.world;
-        let raw = world.numbers.all();
-        let mut raw: Vec<_> =
-            raw.map(|number| (number.time, Some(number.key), number.value.to_string())).collect();
-        raw.sort();
-        assert!(world.raw.committed() == raw, "records were lost or doubled");
-        assert_eq!(world.dead.committed().len(), expected_poison(world.numbers.all()));
+    /// Checks that everything that is to be in the store is there, and after a collection nothing else.
+    pub(crate) fn check_store(&self) {
+        assert!(self.all_answered(), "somebody waits for a savepoint");
+        let store = self.world.store.checkpoints();
+        let lease = block_on(store.claim()).unwrap();
+        let mut collector = Collector::new(store.clone(), Retention { num_retained: 1 });
+        let report = block_on(collector.collect(&lease)).unwrap();
+        assert!(report.blocked.is_empty(), "{:?}", report.blocked);
+        let savepoints: Vec<String> =
+            block_on(store.savepoints()).unwrap().into_iter().map(|entry| entry.name).collect();
+        let told = self.told();
+        assert!(told.iter().all(|name| savepoints.contains(name)), "{told:?} {savepoints:?}");
+        self.world.check_store(&savepoints);
     }
-}
-
-fn sink(id: &str, input: &str, outside: &Outside) -> Node {
-    let (factory, inputs) = (Arc::new(outside.clone()), vec![input.to_owned()]);
-    Node::new(id, NodeKind::Sink { factory, inputs })
-}
-
-/// Says of two sorted tables where they begin to differ.
-fn same(found: &[Row], expected: &[Row]) {
-    let rows = found.iter().zip(expected);
-    let first = rows.enumerate().find(|(_, (found, expected))| found != expected);
-    assert!(first.is_none(), "row {first:?}: found and expected differ");
-    assert_eq!(found.len(), expected.len(), "rows were lost or doubled");
 }

@@ -1,11 +1,11 @@
-//! A store that fails on demand, for tests: crash after the n-th request, lose an answer, damage.
+//! A store that fails on demand, for tests: crash after the n-th request, lose an answer, never answer, damage.
 
 pub mod servers;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,6 +35,8 @@ struct Faults {
     calls: AtomicU64,
     crash_after: AtomicU64,
     lost_answer: AtomicU64,
+    /// A request that is not answered, and whether it takes effect.
+    stall: Mutex<Option<(u64, bool)>>,
     action: Mutex<Option<(u64, Action)>>,
 }
 
@@ -58,6 +60,7 @@ impl FaultStore {
             calls: AtomicU64::new(0),
             crash_after: AtomicU64::new(NEVER),
             lost_answer: AtomicU64::new(NEVER),
+            stall: Mutex::new(None),
             action: Mutex::new(None),
         };
         Self { inner, faults: Arc::new(faults) }
@@ -89,6 +92,11 @@ impl FaultStore {
         self.faults.lost_answer.store(self.calls() + calls, Ordering::SeqCst);
     }
 
+    /// The request after `calls` more is never answered. It takes effect, or does not.
+    pub fn stall_after(&self, calls: u64, takes_effect: bool) {
+        *self.faults.stall() = Some((self.calls() + calls, takes_effect));
+    }
+
     /// Runs `action` right before the request after `calls` more, once. With this a test places
     /// what another process does between any two requests; the action needs a thread of its own
     /// to wait for futures.
@@ -106,6 +114,7 @@ impl FaultStore {
     pub fn heal(&self) {
         self.faults.crash_after.store(NEVER, Ordering::SeqCst);
         self.faults.lost_answer.store(NEVER, Ordering::SeqCst);
+        *self.faults.stall() = None;
     }
 
     /// The names of all objects, in order.
@@ -167,6 +176,33 @@ impl Faults {
         Ok(call)
     }
 
+    fn stall(&self) -> MutexGuard<'_, Option<(u64, bool)>> {
+        self.stall.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for ever if the request is not to be answered: before its effect, or after it.
+    async fn wait(&self, call: u64, after_effect: bool) {
+        if *self.stall() == Some((call, after_effect)) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A listing, which is one request.
+    fn listed<'a>(
+        self: &Arc<Self>,
+        listed: BoxStream<'a, Result<ObjectMeta>>,
+    ) -> BoxStream<'a, Result<ObjectMeta>> {
+        let admitted = self.admit().and_then(|call| self.answer(call, Ok(call)));
+        let faults = Arc::clone(self);
+        match admitted {
+            Ok(call) => stream::once(async move { faults.wait(call, false).await })
+                .filter_map(|()| std::future::ready(None))
+                .chain(listed)
+                .boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
     /// Loses the answer of a request that took effect, if it is to be lost.
     fn answer<T>(&self, call: u64, answer: Result<T>) -> Result<T> {
         if call == self.lost_answer.load(Ordering::SeqCst) {
@@ -197,7 +233,10 @@ impl ObjectStore for FaultStore {
         options: PutOptions,
     ) -> Result<PutResult> {
         let call = self.faults.admit()?;
-        self.faults.answer(call, self.inner.put_opts(location, payload, options).await)
+        self.faults.wait(call, false).await;
+        let written = self.inner.put_opts(location, payload, options).await;
+        self.faults.wait(call, true).await;
+        self.faults.answer(call, written)
     }
 
     async fn put_multipart_opts(
@@ -213,11 +252,13 @@ impl ObjectStore for FaultStore {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let call = self.faults.admit()?;
+        self.faults.wait(call, false).await;
         self.faults.answer(call, self.inner.get_opts(location, options).await)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let call = self.faults.admit()?;
+        self.faults.wait(call, false).await;
         self.faults.answer(call, self.inner.get_ranges(location, ranges).await)
     }
 
@@ -226,19 +267,21 @@ impl ObjectStore for FaultStore {
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
         let faults = Arc::clone(&self.faults);
-        let admitted = locations.map(move |location| {
-            let location = location?;
-            faults.admit()?;
-            Ok(location)
+        let admitted = locations.then(move |location| {
+            let faults = Arc::clone(&faults);
+            async move {
+                let location = location?;
+                let call = faults.admit()?;
+                faults.wait(call, false).await;
+                Ok(location)
+            }
         });
         self.inner.delete_stream(admitted.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.faults.admit().and_then(|call| self.faults.answer(call, Ok(()))) {
-            Ok(()) => self.inner.list(prefix),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        }
+        let listed = self.inner.list(prefix);
+        self.faults.listed(listed)
     }
 
     fn list_with_offset(
@@ -246,10 +289,8 @@ impl ObjectStore for FaultStore {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.faults.admit().and_then(|call| self.faults.answer(call, Ok(()))) {
-            Ok(()) => self.inner.list_with_offset(prefix, offset),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        }
+        let listed = self.inner.list_with_offset(prefix, offset);
+        self.faults.listed(listed)
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

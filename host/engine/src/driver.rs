@@ -241,7 +241,8 @@ impl Driver {
                 }
                 Command::Publish { epoch } => {
                     let asked = self.saving.get(&epoch).into_iter().flatten();
-                    let savepoints = asked.filter_map(|asked| asked.request().name.clone()).collect();
+                    let savepoints =
+                        asked.filter_map(|asked| asked.request().name.clone()).collect();
                     self.order(Order::Publish { epoch, savepoints });
                 }
                 Command::Discard { from, reason } => self.discard(from, &reason),

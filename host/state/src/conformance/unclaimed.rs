@@ -30,7 +30,8 @@ fn what_is_not_declared_is_dropped_on_request(make: Make<'_>) {
             let timers = [(0, key.into(), 5, true), (RETRY, key.into(), 6, true)];
             driver.commit(&writes, &timers);
         }
-        let mut chain = Chain { drops_unclaimed: true, ..Chain::default() };
+        let mut chain = Chain::default();
+        chain.drops_unclaimed = true;
         chain.add(&driver.snapshot(1, false));
         driver.remove(TEXT, &1.into());
         driver.put(SUM, &2.into(), 20);
