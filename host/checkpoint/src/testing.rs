@@ -187,17 +187,17 @@ impl Faults {
         }
     }
 
-    /// A listing, which is one request.
+    /// A listing, which is one request. What it lists is what is there once it is admitted.
     fn listed<'a>(
         self: &Arc<Self>,
-        listed: BoxStream<'a, Result<ObjectMeta>>,
+        list: impl FnOnce() -> BoxStream<'a, Result<ObjectMeta>>,
     ) -> BoxStream<'a, Result<ObjectMeta>> {
         let admitted = self.admit().and_then(|call| self.answer(call, Ok(call)));
         let faults = Arc::clone(self);
         match admitted {
             Ok(call) => stream::once(async move { faults.wait(call, false).await })
                 .filter_map(|()| std::future::ready(None))
-                .chain(listed)
+                .chain(list())
                 .boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
@@ -280,8 +280,7 @@ impl ObjectStore for FaultStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list(prefix);
-        self.faults.listed(listed)
+        self.faults.listed(|| self.inner.list(prefix))
     }
 
     fn list_with_offset(
@@ -289,8 +288,7 @@ impl ObjectStore for FaultStore {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list_with_offset(prefix, offset);
-        self.faults.listed(listed)
+        self.faults.listed(|| self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

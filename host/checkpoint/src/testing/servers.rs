@@ -145,7 +145,7 @@ impl Server {
             if TcpStream::connect(address).is_ok() {
                 return server;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::park_timeout(PAUSE);
         }
         panic!("{} does not answer", command.get_program().display());
     }
