@@ -161,10 +161,7 @@ impl Collector {
 
 impl CheckpointStore {
     /// Deletes start records that say nothing any more because a later owner has begun.
-    async fn delete_earlier_starts(
-        &self,
-        generation: Generation,
-    ) -> Result<(), Error> {
+    async fn delete_earlier_starts(&self, generation: Generation) -> Result<(), Error> {
         let started = self.started().await?;
         if !started.contains(&generation) {
             return Ok(());

@@ -150,7 +150,8 @@ impl CheckpointStore {
 
     /// Where packs may be, in the order in which to look.
     pub(crate) fn places(&self) -> Vec<&dyn ObjectStore> {
-        let mut places: Vec<&dyn ObjectStore> = self.local_copy.iter().map(|copy| &**copy).collect();
+        let mut places: Vec<&dyn ObjectStore> =
+            self.local_copy.iter().map(|copy| &**copy).collect();
         places.push(&*self.own);
         places.extend(self.origins.iter().flat_map(|origin| origin.store.places()));
         places
