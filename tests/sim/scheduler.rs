@@ -8,7 +8,8 @@ use futures::executor::block_on;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use statehouse_checkpoint::{
-    Check, CheckpointStore, Collector, Compression, Manifest, OriginRecord, Retention, Selection, StartPlace, StartPoint,
+    Check, CheckpointStore, Collector, Compression, Manifest, OriginRecord, Retention, Selection,
+    StartPlace, StartPoint,
 };
 use statehouse_engine::{
     Assembled, CheckpointSettings, Checkpoints, Clock, JobPlan, ManualClock, Mode, RestorePoint,

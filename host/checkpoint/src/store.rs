@@ -163,6 +163,25 @@ impl CheckpointStore {
         Self { objects, local_copy: None, origins: Arc::default(), ..self.clone() }
     }
 
+    /// The same store without its local copy.
+    pub(crate) fn without_local_copy(&self) -> Self {
+        Self { objects: Arc::clone(&self.own), local_copy: None, ..self.clone() }
+    }
+
+    /// Whether this store itself has an object.
+    pub(crate) async fn has_object(&self, name: &Path) -> Result<bool, Error> {
+        Ok(self.object_length(name).await?.is_some())
+    }
+
+    /// The length of an object in this store itself; `None` if there is none.
+    pub(crate) async fn object_length(&self, name: &Path) -> Result<Option<u64>, Error> {
+        match self.own.head(name).await {
+            Ok(object) => Ok(Some(object.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(Error::store("look for", name, error)),
+        }
+    }
+
     /// The origins that are open.
     pub(crate) fn opened_origins(&self) -> &[Origin] {
         &self.origins

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crossbeam_utils::sync::Parker;
 use futures::executor::block_on;
+use statehouse_checkpoint::Retention;
 use statehouse_operator::Description;
 use statehouse_state::{Backend, KeyGroupRange, KeyGroups};
 
@@ -170,6 +171,7 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
             settings: settings.packs(),
             line: publisher_line,
             clock: Arc::clone(&clock),
+            retention: Retention { num_retained: settings.num_retained.max(1) },
             previous: continued.map(|restore| Arc::new(restore.manifest)),
         })
     });

@@ -1,4 +1,6 @@
-//! What a publisher does: it takes orders, uploads, publishes, and tells the driver what came of it.
+//! What a publisher does: it takes orders, uploads, publishes, collects, and tells the driver what came of it.
+//!
+//! A collection and a publication never run at the same time. Uploads go on beside both.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -7,7 +9,9 @@ use std::task::Poll;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use statehouse_checkpoint::{Epoch, Error, Manifest, PackSettings};
+use statehouse_checkpoint::{
+    CollectReport, Collector, Epoch, Error, Manifest, PackSettings, Retention,
+};
 
 use super::assembly::{Assembly, Place};
 use super::line::{Order, Outcome, PublisherLine};
@@ -25,6 +29,7 @@ pub(crate) struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     /// The newest checkpoint, which the next one continues.
     pub(crate) previous: Option<Arc<Manifest>>,
+    pub(crate) retention: Retention,
 }
 
 /// What is being done.
@@ -34,6 +39,10 @@ struct Work {
     under_way: VecDeque<UnderWay>,
     /// The one whose manifest is being published: its parts are there.
     publication: Option<Publication>,
+    /// Deletes what expired. `None` while it does.
+    collector: Option<Collector>,
+    /// The collection that runs.
+    collection: Option<BoxFuture<'static, (Collector, Result<CollectReport, Error>)>>,
     /// A checkpoint that could not be published. Those after it build on it, and wait until they are given up too.
     failed: Option<u64>,
     /// The driver has hung up.
@@ -60,17 +69,25 @@ enum Turn {
     HungUp,
     Uploaded,
     Published(Result<Published, Error>),
+    Collected(Collector, Result<CollectReport, Error>),
     DriverGone,
+}
+
+impl Work {
+    /// Whether there are no more orders, and all that can be done is done.
+    fn is_over(&self) -> bool {
+        let idle = self.publication.is_none() && self.under_way.is_empty();
+        self.closing && (idle || self.failed.is_some()) && self.collection.is_none()
+    }
 }
 
 impl Service {
     /// Takes orders until there are no more.
     pub(super) async fn serve(mut self) {
-        let mut work = Work::default();
+        let mut work = Work { collector: Some(self.new_collector()), ..Work::default() };
         loop {
             self.begin(&mut work);
-            let idle = work.publication.is_none() && work.under_way.is_empty();
-            if work.closing && (idle || work.failed.is_some()) {
+            if work.is_over() {
                 return;
             }
             match self.next(&mut work).await {
@@ -82,13 +99,24 @@ impl Service {
                     work.under_way.retain(|checkpoint| checkpoint.epoch > through);
                     work.publication.take_if(|publication| publication.epoch <= through);
                     work.failed.take_if(|failed| *failed <= through);
+                    // It may be what the checkpoint waited for. The next collection takes up what it leaves.
+                    if work.collection.take().is_some() {
+                        work.collector = Some(self.new_collector());
+                    }
                 }
                 Turn::Published(result) => {
                     let epoch = work.publication.take().map(|publication| publication.epoch);
-                    if let Err(error) = self.published(result) {
-                        work.failed = epoch;
-                        self.tell_failure(epoch.unwrap_or_default(), &error);
+                    match result {
+                        Ok(published) => self.published(published, &mut work),
+                        Err(error) => {
+                            work.failed = epoch;
+                            self.tell_failure(epoch.unwrap_or_default(), &error);
+                        }
                     }
+                }
+                Turn::Collected(collector, result) => {
+                    (work.collection, work.collector) = (None, Some(collector));
+                    self.collected(result);
                 }
             }
         }
@@ -97,9 +125,13 @@ impl Service {
     /// Waits for whatever comes first. What was given up comes before all else.
     async fn next(&mut self, work: &mut Work) -> Turn {
         let PublisherLine { orders, given_up, .. } = &mut self.line;
-        let Work { under_way, publication, closing, .. } = work;
+        let Work { under_way, publication, collection, closing, .. } = work;
         let published = poll_fn(|context| match publication {
             Some(publication) => publication.publishing.poll_unpin(context),
+            None => Poll::Pending,
+        });
+        let collected = poll_fn(|context| match collection {
+            Some(collection) => collection.poll_unpin(context),
             None => Poll::Pending,
         });
         let uploaded = poll_fn(|context| UnderWay::poll_uploads(under_way, context));
@@ -110,6 +142,7 @@ impl Service {
                 Err(_) => Turn::DriverGone,
             },
             result = published => Turn::Published(result),
+            (collector, result) = collected => Turn::Collected(collector, result),
             () = uploaded => Turn::Uploaded,
             order = orders.recv(), if !*closing => order.map_or(Turn::HungUp, Turn::Order),
         }
@@ -154,6 +187,7 @@ impl Service {
             return;
         }
         if work.publication.is_none()
+            && work.collection.is_none()
             && let Some(parts) = UnderWay::take_ready(&mut work.under_way)
         {
             let epoch = parts.epoch;
@@ -187,11 +221,44 @@ impl Service {
         Ok(Publication { epoch, manifest: Arc::new(manifest), publishing: publishing.boxed() })
     }
 
-    fn published(&mut self, result: Result<Published, Error>) -> Result<(), Error> {
-        let Published { manifest, record, savepoints } = result?;
-        self.previous = Some(Arc::new(manifest));
+    fn published(&mut self, published: Published, work: &mut Work) {
+        let Published { manifest, record, savepoints } = published;
         self.line.tell(Outcome::Published { record, savepoints });
-        Ok(())
+        if let Some(mut collector) = work.collector.take() {
+            collector.published(&manifest);
+            if collector.is_due() {
+                let checkpoints = Arc::clone(&self.checkpoints);
+                let collect = async move {
+                    let result = collector.collect(&checkpoints.lease).await;
+                    (collector, result)
+                };
+                work.collection = Some(collect.boxed());
+            } else {
+                work.collector = Some(collector);
+            }
+        }
+        self.previous = Some(Arc::new(manifest));
+    }
+
+    fn new_collector(&self) -> Collector {
+        Collector::new(self.checkpoints.store.clone(), self.retention)
+    }
+
+    fn collected(&self, result: Result<CollectReport, Error>) {
+        match result {
+            Ok(report) => {
+                let CollectReport { manifests, packs, .. } = report;
+                tracing::debug!(manifests, packs, "collected what no checkpoint needs any more");
+                for error in report.blocked {
+                    tracing::warn!("nothing is collected: {}", error.chain());
+                }
+            }
+            Err(error) if error.is_fenced() => {
+                self.line.tell(Outcome::Fenced { reason: error.chain() });
+            }
+            // Nothing is lost: the next collection begins anew.
+            Err(error) => tracing::warn!("a collection failed: {}", error.chain()),
+        }
     }
 
     fn tell_failure(&self, epoch: u64, error: &Error) {

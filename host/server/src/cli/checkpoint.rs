@@ -1,6 +1,9 @@
 //! `statehouse checkpoint`: looking at checkpoints, checking and copying them, and deleting what nothing needs.
 
+mod collect;
+mod copy;
 mod list;
+mod scrub;
 mod show;
 mod verify;
 
@@ -20,6 +23,9 @@ pub(super) enum CheckpointVerb {
     List(ListArgs),
     Show(ShowArgs),
     Verify(VerifyArgs),
+    Scrub(scrub::ScrubArgs),
+    Copy(copy::CopyArgs),
+    Collect(collect::CollectArgs),
 }
 
 /// List all checkpoints, newest first
@@ -90,5 +96,8 @@ pub(super) fn run(verb: CheckpointVerb) -> anyhow::Result<ExitCode> {
             };
             verify::run(&store, &epochs, json)
         }
+        CheckpointVerb::Scrub(args) => scrub::run(args),
+        CheckpointVerb::Copy(args) => copy::run(args),
+        CheckpointVerb::Collect(args) => collect::run(args),
     }
 }

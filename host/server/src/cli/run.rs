@@ -1,6 +1,7 @@
 //! `statehouse run`: runs a job, from its newest checkpoint on.
 
 mod claim;
+mod retention;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -156,6 +157,9 @@ fn run_launched(
     let ended = threads::run(job, &clock).map(EndStatus::from);
     progress.finish();
     claim.finish(&handle);
+    if let (Ok(status), Some(table), Some(store)) = (&ended, &file.checkpoint, &store) {
+        retention::apply(table, store, *status);
+    }
     end(control, locks, &ended);
     Ok(ended?)
 }

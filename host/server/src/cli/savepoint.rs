@@ -2,6 +2,7 @@
 
 mod create;
 mod list;
+mod portable;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use statehouse_checkpoint::Manifest;
 use statehouse_engine::{Clock, SystemClock};
 
+use super::portable;
 use crate::cli::{log, print};
 use crate::control::messages::{CreateSavepoint, JobEnded, SavepointCreated, Then};
 use crate::control::{Client, check_name};
@@ -84,6 +85,9 @@ pub(super) fn run(args: CreateArgs) -> anyhow::Result<ExitCode> {
         Some(client) => of_running(&client, &args, &native)?,
         None => (of_newest(&args, &file, &native)?.epoch.0, None),
     };
+    if args.portable {
+        portable::write(&file, &native, &name)?;
+    }
     let (place, portable) = (place.to_string(), args.portable);
     let duration_ms = clock.now() - started;
     let created = Created { name, epoch, place, portable, duration_ms, ended };
