@@ -1,5 +1,7 @@
 //! A store that fails on demand, for tests: crash after the n-th request, lose an answer, never answer, damage.
 
+pub mod servers;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
