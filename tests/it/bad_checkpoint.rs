@@ -48,8 +48,11 @@ fn flip_a_bit(path: &std::path::Path) {
 #[test]
 fn a_flipped_bit_in_the_newest_manifest_is_found_and_an_older_checkpoint_named() {
     let (place, epochs) = finished();
-    let manifest = place.path(&format!("checkpoints/manifests/{:020}.json", epochs[0]));
-    flip_a_bit(&manifest);
+    let begins = format!("{:020}", epochs[0]);
+    let is_newest = |path: &std::path::PathBuf| {
+        path.file_name().unwrap().to_str().unwrap().starts_with(&begins)
+    };
+    flip_a_bit(place.files("checkpoints/manifests").into_keys().find(is_newest).as_ref().unwrap());
     let before = place.files("checkpoints");
     let from = format!("--from {}", epochs[1]);
     let refused = place.run(&["run", "job.toml"]);
@@ -199,9 +202,12 @@ fn another_parallelism_and_another_directory_take_the_state_over() {
     let run = run.succeeded().json();
     assert_eq!(run["resumed_from"]["epoch"], epochs[0]);
     assert_eq!(run["records"], 0, "everything was read before");
-    // The second directory stands on its own.
-    fs::remove_dir_all(place.path("checkpoints")).unwrap();
     place.run(&["checkpoint", "verify", "second/checkpoints"]).succeeded();
+    // The second directory stands on its own where it is copied to.
+    place.run(&["checkpoint", "copy", "second/job.toml", "third", "--name", "own"]).succeeded();
+    fs::remove_dir_all(place.path("checkpoints")).unwrap();
+    fs::remove_dir_all(place.path("second/checkpoints")).unwrap();
+    place.run(&["checkpoint", "scrub", "third"]).succeeded();
     let taken = run["checkpoints"].as_array().unwrap();
     assert!(taken.iter().all(|taken| taken["epoch"].as_u64() > Some(epochs[0])), "{run}");
 }

@@ -4,6 +4,7 @@
 //! Which way a type goes is decided by its [`TypeId`], which the optimiser knows: no choice is left
 //! at run time.
 
+pub(crate) mod structure;
 pub(crate) mod word;
 
 use std::any::{Any, TypeId};
@@ -51,6 +52,34 @@ impl Layout {
         ValueDescription { layout, codec: self.codec(), schema: None }
     }
 
+    /// The names that structures have for layout and codec.
+    pub(crate) fn elements(self) -> structure::Elements {
+        let layout = match self {
+            Self::U64 => "u64",
+            Self::S64 => "s64",
+            Self::F64 => "f64",
+            Self::Bytes(_) => "bytes",
+        };
+        let codec = match self.codec() {
+            Codec::Raw => "raw",
+            Codec::Text => "text",
+            Codec::Json => "json",
+            Codec::Msgpack => "msgpack",
+        };
+        structure::Elements { layout, codec }
+    }
+
+    /// The description of values of a type, with its structure.
+    pub(crate) fn described_value<V: Decode>() -> ValueDescription {
+        ValueDescription { schema: V::structure(None), ..V::layout().of_value() }
+    }
+
+    /// The description of a key with its structure; `None` for `()`.
+    pub(crate) fn described_key<K: Value>() -> Option<KeyDescription> {
+        let key = Self::of_key::<K>()?;
+        Some(KeyDescription { schema: K::structure(None), ..key })
+    }
+
     /// The description of a key; `None` for `()`, which means that there is no key.
     pub(crate) fn of_key<K: Encode>() -> Option<KeyDescription> {
         let layout = match K::layout() {
@@ -82,6 +111,9 @@ pub trait Decode: Sized + 'static {
     fn from_word(word: u64) -> Result<Self>;
     #[doc(hidden)]
     fn read(bytes: &[u8]) -> Result<Self>;
+    /// What is inside the bytes, for people; see [`structure`]. Of a set, if it has elements.
+    #[doc(hidden)]
+    fn structure(elements: Option<structure::Elements>) -> Option<String>;
 }
 
 /// A type that can be a key, a value and a state: one that can be written and read.
@@ -190,6 +222,12 @@ impl<T: DeserializeOwned + 'static> Decode for T {
         };
         Ok(read.expect("the type was compared before"))
     }
+
+    fn structure(elements: Option<structure::Elements>) -> Option<String> {
+        // The layout says all about the others.
+        let says_more = layout_of::<T>() == Layout::Bytes(Codec::Msgpack) || elements.is_some();
+        says_more.then(|| structure::of::<T>(false, elements)).flatten()
+    }
 }
 
 #[cold]
@@ -223,5 +261,9 @@ impl<T: DeserializeOwned + 'static> Decode for Json<T> {
 
     fn read(bytes: &[u8]) -> Result<Self> {
         Ok(Self(serde_json::from_slice(bytes)?))
+    }
+
+    fn structure(elements: Option<structure::Elements>) -> Option<String> {
+        structure::of::<T>(true, elements)
     }
 }

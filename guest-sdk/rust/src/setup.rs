@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::bindings::{
     Description, KeyDescription, Metric, MetricKind, Port as PortDescription, TimeDomain,
-    Timer as TimerDescription,
+    Timer as TimerDescription, ValueDescription,
 };
 use crate::call::{Call, Pending};
 use crate::codec::{Decode, Encode, Layout, Value};
@@ -41,13 +41,13 @@ pub struct Setup<O> {
 impl<O: 'static> Setup<O> {
     /// Declares an input port for records without a key.
     pub fn input<V: Decode>(&mut self, name: &str, handler: impl OnRecord<O, (), V>) {
-        self.add_input(name, None, V::layout(), Box::new(Records::new(handler)));
+        self.add_input(name, None, Layout::described_value::<V>(), Box::new(Records::new(handler)));
     }
 
     /// Declares an input port for records without a key that every task gets. Their handler, and no other, may change
     /// [broadcast state](Setup::broadcast).
     pub fn broadcast_input<V: Decode>(&mut self, name: &str, handler: impl OnRecord<O, (), V>) {
-        self.add_input(name, None, V::layout(), Box::new(Records::new(handler)));
+        self.add_input(name, None, Layout::described_value::<V>(), Box::new(Records::new(handler)));
         if let Some(port) = self.description.inputs.last_mut() {
             port.broadcast = true;
         }
@@ -61,7 +61,7 @@ impl<O: 'static> Setup<O> {
         handler: impl OnRecord<O, K, V>,
     ) {
         let key = self.key_of::<K>("input", name);
-        self.add_input(name, key, V::layout(), Box::new(Records::new(handler)));
+        self.add_input(name, key, Layout::described_value::<V>(), Box::new(Records::new(handler)));
     }
 
     /// Declares a family of timers that fire when the watermark reaches their time.
@@ -78,10 +78,9 @@ impl<O: 'static> Setup<O> {
         &mut self,
         name: &str,
         key: Option<KeyDescription>,
-        value: Layout,
+        value: ValueDescription,
         handler: Box<dyn OnBatch<O>>,
     ) {
-        let value = value.of_value();
         let name = name.to_owned();
         self.description.inputs.push(PortDescription { name, key, value, broadcast: false });
         self.inputs.push(handler);
@@ -102,12 +101,12 @@ impl<O: 'static> Setup<O> {
         Timer::new(family, &self.call)
     }
 
-    fn key_of<K: Encode>(&mut self, what: &str, name: &str) -> Option<KeyDescription> {
+    fn key_of<K: Value>(&mut self, what: &str, name: &str) -> Option<KeyDescription> {
         if K::layout() == Layout::F64 {
             let sentence = "floating-point numbers cannot be keys";
             self.settings.refuse(format!("{what} `{name}`: {sentence}"));
         }
-        Layout::of_key::<K>()
+        Layout::described_key::<K>()
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) mod orphans;
 mod plan;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 
@@ -53,11 +53,11 @@ pub struct Retention {
 #[derive(Debug, Default)]
 pub struct CollectReport {
     /// Manifests deleted.
-    pub manifests: u64,
+    pub manifests: usize,
     /// Packs deleted.
-    pub packs: u64,
+    pub packs: usize,
     /// Packs that were spared because they were pinned meanwhile.
-    pub spared: u64,
+    pub spared: usize,
     /// Origins that are no longer needed.
     pub released: Vec<OriginRecord>,
     /// What could not be read although it must be kept. If there is any, nothing is deleted: what it names is unknown.
@@ -161,10 +161,7 @@ impl Collector {
 
 impl CheckpointStore {
     /// Deletes start records that say nothing any more because a later owner has begun.
-    async fn delete_earlier_starts(
-        &self,
-        generation: Generation,
-    ) -> Result<(), Error> {
+    async fn delete_earlier_starts(&self, generation: Generation) -> Result<(), Error> {
         let started = self.started().await?;
         if !started.contains(&generation) {
             return Ok(());

@@ -79,6 +79,7 @@
 
 mod background;
 mod collect;
+mod copy;
 mod digest;
 mod error;
 mod fence;
@@ -91,11 +92,13 @@ mod packs;
 mod paths;
 mod record;
 mod roots;
+mod scrub;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use collect::{CollectPlan, CollectReport, Collector, Retention};
+pub use copy::CopyReport;
 pub use digest::{Digest, ParseDigestError};
 pub use error::Error;
 pub use fence::Lease;
@@ -112,4 +115,5 @@ pub use pack::{Compression, PACK_BYTES_MAX, PackSettings, PackStamp};
 pub use packs::{NewSegment, SegmentReader, TaskWriter, WrittenTask};
 pub use roots::origins::OriginRecord;
 pub use roots::savepoints::SavepointEntry;
+pub use scrub::{Damage, ScrubReport};
 pub use store::{CheckpointStore, Durability, environment_options, local_directory};

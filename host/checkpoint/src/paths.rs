@@ -40,8 +40,11 @@ const CONDEMNED: &str = "condemned";
 /// How the name of every file of JSON ends.
 const JSON: &str = ".json";
 
-/// The longest name of a savepoint, pin or origin.
+/// The longest name of a savepoint.
 const NAME_BYTES_MAX: usize = 150;
+
+/// The longest id of a pin: pins are made from names of savepoints.
+const PIN_BYTES_MAX: usize = 200;
 
 /// Which checkpoint a manifest's name stands for. Ordered as the names are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,7 +164,7 @@ pub(crate) fn started_generation(name: &Path) -> Option<Generation> {
 
 /// The object of a savepoint.
 pub(crate) fn savepoint(name: &str) -> Result<Path, Error> {
-    named(SAVEPOINTS, name)
+    named(SAVEPOINTS, name, NAME_BYTES_MAX)
 }
 
 /// Where savepoints are listed.
@@ -171,7 +174,7 @@ pub(crate) fn savepoints() -> Path {
 
 /// The object of a pin.
 pub(crate) fn pin(id: &str) -> Result<Path, Error> {
-    named(PINS, id)
+    named(PINS, id, PIN_BYTES_MAX)
 }
 
 /// Where pins are listed.
@@ -181,7 +184,7 @@ pub(crate) fn pins() -> Path {
 
 /// The object that says where an origin is.
 pub(crate) fn origin(id: &str) -> Result<Path, Error> {
-    named(ORIGINS, id)
+    named(ORIGINS, id, PIN_BYTES_MAX)
 }
 
 /// Where origins are listed.
@@ -218,8 +221,8 @@ pub(crate) fn given_name(object: &Path) -> Option<&str> {
 }
 
 /// An object whose name comes from outside.
-fn named(folder: &'static str, name: &str) -> Result<Path, Error> {
-    if !is_plain(name) {
+fn named(folder: &'static str, name: &str, bytes_max: usize) -> Result<Path, Error> {
+    if !is_plain(name) || name.len() > bytes_max {
         return Err(Error::Name { name: name.to_owned() });
     }
     Ok(Path::from_iter([folder, &format!("{name}{JSON}")]))
@@ -228,8 +231,7 @@ fn named(folder: &'static str, name: &str) -> Result<Path, Error> {
 /// Whether every store and file system takes the name as it is.
 fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    name.len() <= NAME_BYTES_MAX
-        && name.bytes().all(plain)
+    name.bytes().all(plain)
         && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 

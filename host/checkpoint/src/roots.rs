@@ -10,3 +10,5 @@
 pub(crate) mod origins;
 pub(crate) mod pins;
 pub(crate) mod savepoints;
+#[cfg(test)]
+mod tests;

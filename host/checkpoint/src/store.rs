@@ -150,7 +150,8 @@ impl CheckpointStore {
 
     /// Where packs may be, in the order in which to look.
     pub(crate) fn places(&self) -> Vec<&dyn ObjectStore> {
-        let mut places: Vec<&dyn ObjectStore> = self.local_copy.iter().map(|copy| &**copy).collect();
+        let mut places: Vec<&dyn ObjectStore> =
+            self.local_copy.iter().map(|copy| &**copy).collect();
         places.push(&*self.own);
         places.extend(self.origins.iter().flat_map(|origin| origin.store.places()));
         places
@@ -160,6 +161,25 @@ impl CheckpointStore {
     pub(crate) fn alone(&self) -> Self {
         let objects = Arc::clone(&self.own);
         Self { objects, local_copy: None, origins: Arc::default(), ..self.clone() }
+    }
+
+    /// The same store without its local copy.
+    pub(crate) fn without_local_copy(&self) -> Self {
+        Self { objects: Arc::clone(&self.own), local_copy: None, ..self.clone() }
+    }
+
+    /// Whether this store itself has an object.
+    pub(crate) async fn has_object(&self, name: &Path) -> Result<bool, Error> {
+        Ok(self.object_length(name).await?.is_some())
+    }
+
+    /// The length of an object in this store itself; `None` if there is none.
+    pub(crate) async fn object_length(&self, name: &Path) -> Result<Option<u64>, Error> {
+        match self.own.head(name).await {
+            Ok(object) => Ok(Some(object.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(Error::store("look for", name, error)),
+        }
     }
 
     /// The origins that are open.

@@ -32,6 +32,16 @@ impl Codec {
             Self::Msgpack => "msgpack",
         }
     }
+
+    /// The codec of that name; bytes of a codec that is not known have no meaning.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "text" => Self::Text,
+            "json" => Self::Json,
+            "msgpack" => Self::Msgpack,
+            _ => Self::Raw,
+        }
+    }
 }
 
 /// The type of a key.

@@ -10,11 +10,14 @@ pub mod batch;
 pub mod call;
 pub mod description;
 pub mod failure;
+pub mod form;
 pub mod invoker;
 pub mod limits;
 pub mod operator;
+pub mod parse;
 pub mod render;
 mod slots;
+pub mod structure;
 
 pub use batch::Batch;
 pub use call::{Call, Collections, Level, Moment, Prefix};
@@ -22,6 +25,8 @@ pub use description::{
     Codec, Description, KeyType, MetricDeclaration, MetricKind, Port, ValueType,
 };
 pub use failure::{Failure, InvokeError};
+pub use form::{CellBuf, Form};
 pub use invoker::{ErrorPolicy, Invoker};
 pub use limits::StateLimits;
 pub use operator::{Operator, Rows, TimerRows};
+pub use structure::{Elements, Shape, Structure};

@@ -6,6 +6,7 @@ use statehouse_state::{Column, KeyLayout, ValueLayout};
 use crate::batch::Batch;
 use crate::description::{Codec, KeyType, Port, ValueType};
 use crate::failure::Failure;
+use crate::structure;
 
 /// The longest record that an error message quotes, in bytes.
 const QUOTE_BYTES_MAX: usize = 400;
@@ -33,32 +34,42 @@ pub fn value(value_type: &ValueType, values: &Column, row: usize) -> Value {
 pub fn word(layout: ValueLayout, word: u64) -> Value {
     match layout {
         ValueLayout::S64 => json!(word as i64),
-        ValueLayout::F64 => {
-            let number = f64::from_bits(word);
-            if number.is_finite() { json!(number) } else { json!(number.to_string()) }
-        }
+        ValueLayout::F64 => float(f64::from_bits(word)),
         _ => json!(word),
     }
+}
+
+/// A floating-point number. NaN and the infinities become text.
+pub(crate) fn float(number: f64) -> Value {
+    if number.is_finite() { json!(number) } else { json!(number.to_string()) }
 }
 
 /// Bytes by their codec. Bytes that are not what the codec says are shown as bytes without a meaning.
 pub fn bytes(codec: Codec, bytes: &[u8]) -> Value {
     let decoded = match codec {
         Codec::Json => serde_json::from_slice(bytes).ok(),
-        Codec::Msgpack => {
-            let mut rest = bytes;
-            let value = rmpv::decode::read_value(&mut rest).ok().filter(|_| rest.is_empty());
-            value.and_then(|value| serde_json::to_value(value).ok())
-        }
+        Codec::Msgpack => structure::read(bytes).map(|value| structure::shown(&value)),
         Codec::Raw | Codec::Text => None,
     };
-    decoded.unwrap_or_else(|| match std::str::from_utf8(bytes) {
+    decoded.unwrap_or_else(|| unread(bytes))
+}
+
+/// Bytes without a meaning: text if they can be, else `0x…`.
+pub(crate) fn unread(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
         Ok(text) => json!(text),
-        Err(_) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            json!(format!("0x{hex}"))
-        }
-    })
+        Err(_) => hexadecimal(bytes),
+    }
+}
+
+/// The same so that it can be read back: text that looks like `0x…` is not shown as it is.
+pub(crate) fn raw(bytes: &[u8]) -> Value {
+    if bytes.starts_with(b"0x") { hexadecimal(bytes) } else { unread(bytes) }
+}
+
+fn hexadecimal(bytes: &[u8]) -> Value {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    json!(format!("0x{hex}"))
 }
 
 /// A whole record: time, key if there is one, value.

@@ -14,6 +14,7 @@ mod print;
 mod progress;
 mod run;
 mod savepoint;
+mod state;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,8 @@ enum Verb {
     Cancel(cancel::CancelArgs),
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointVerb),
+    #[command(subcommand)]
+    State(state::StateVerb),
     Inspect(inspect::InspectArgs),
     #[command(subcommand)]
     Bench(bench::BenchVerb),
@@ -98,6 +101,7 @@ fn run_verb(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Savepoint(verb) => savepoint::run(verb),
         Verb::Cancel(args) => cancel::run(args),
         Verb::Checkpoint(verb) => checkpoint::run(verb),
+        Verb::State(verb) => state::run(verb),
         Verb::Inspect(args) => inspect::run(args),
         Verb::Bench(verb) => bench::run(verb),
         Verb::Completions(args) => completions::run(args),

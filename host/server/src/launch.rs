@@ -132,11 +132,7 @@ pub fn launch(file: &JobFile, graph: Graph, start: &Start) -> Result<Launched, L
 }
 
 /// What is restored. A store of the job's own reads what others hold for it, too.
-fn restore_point(
-    chosen: &Chosen,
-    own: Option<&CheckpointStore>,
-    start: &Start,
-) -> RestorePoint {
+fn restore_point(chosen: &Chosen, own: Option<&CheckpointStore>, start: &Start) -> RestorePoint {
     RestorePoint {
         store: own.unwrap_or(&chosen.store).clone(),
         manifest: chosen.manifest.clone(),
@@ -169,5 +165,6 @@ fn check(
     // Before it is pinned.
     restore_point(chosen, None, start)
         .check(graph)
-        .map_err(|error| error::explain(JobError::Recovery(error), Some(chosen)))
+        .map_err(|error| error::explain(JobError::Recovery(error), Some(chosen)))?;
+    Ok(())
 }

@@ -319,6 +319,8 @@ fn state(value: ValueLayout) -> StateDeclaration {
         codec: "raw".to_owned(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,

@@ -160,6 +160,12 @@ pub struct StateDeclaration {
     /// The layout of the keys within a key, for map state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map_key: Option<KeyLayout>,
+    /// The codec's name for map keys that are bytes; for looking inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_key_codec: Option<String>,
+    /// The structure inside map keys that are bytes, for looking inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_key_schema: Option<String>,
     /// The merge, for reducing state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<Merge>,

@@ -50,6 +50,24 @@ pub fn is_set(bytes: &[u8]) -> bool {
     true
 }
 
+/// The elements of a set in their order; `None` if the bytes are no set.
+pub fn elements(set: &[u8]) -> Option<Vec<&[u8]>> {
+    let (mut found, mut rest) = (Vec::new(), set);
+    while !rest.is_empty() {
+        let (element, after) = element(rest)?;
+        found.push(element);
+        rest = after;
+    }
+    Some(found)
+}
+
+/// The set of these elements, which come in ascending order, each once.
+pub fn set_of<'a>(elements: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut set = Vec::new();
+    elements.into_iter().for_each(|element| push(&mut set, element));
+    set
+}
+
 /// The first element of a set, and what follows it.
 fn element(set: &[u8]) -> Option<(&[u8], &[u8])> {
     let (mut length, mut shift) = (0_usize, 0);

@@ -54,6 +54,12 @@ pub struct TaskStateDeclaration {
     /// The layout of the map's keys, for broadcast state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map_key: Option<KeyLayout>,
+    /// The codec's name for map keys that are bytes; for looking inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_key_codec: Option<String>,
+    /// The structure inside map keys that are bytes, for looking inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_key_schema: Option<String>,
     /// Raised when the structure of the values changes.
     pub schema_version: u32,
 }
@@ -266,6 +272,18 @@ impl TaskStates {
             all.values.push_cell(value.cell());
         }
         Ok(all)
+    }
+
+    /// The entries of a broadcast state, in the order of their keys, where they are.
+    ///
+    /// # Errors
+    /// See the type.
+    pub fn cells(
+        &self,
+        state: u32,
+    ) -> Result<impl Iterator<Item = (Cell<'_>, Cell<'_>)>, Error> {
+        let (layout, entries, _) = self.map(state)?;
+        Ok(entries.iter().map(move |(key, value)| (key.cell(layout), value.cell())))
     }
 
     /// One entry of a broadcast state.

@@ -53,6 +53,8 @@ fn state(from: wit::State) -> StateDeclaration {
         value: value_layout(from.value.layout),
         codec: codec(from.value.codec).name().to_owned(),
         schema: from.value.schema,
+        map_key_codec: from.map_key.as_ref().map(|key| codec(key.codec).name().to_owned()),
+        map_key_schema: from.map_key.as_ref().and_then(|key| key.schema.clone()),
         map_key: from.map_key.map(|key| key_layout(key.layout)),
         merge: from.merge.map(|merge| match merge {
             wit::Merge::Sum => Merge::Sum,
@@ -89,6 +91,8 @@ fn task_state(from: wit::TaskState) -> TaskStateDeclaration {
         value: value_layout(from.value.layout),
         codec: codec(from.value.codec).name().to_owned(),
         schema: from.value.schema,
+        map_key_codec: from.map_key.as_ref().map(|key| codec(key.codec).name().to_owned()),
+        map_key_schema: from.map_key.as_ref().and_then(|key| key.schema.clone()),
         map_key: from.map_key.map(|key| key_layout(key.layout)),
         schema_version: from.schema_version,
     }

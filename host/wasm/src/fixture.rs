@@ -204,6 +204,8 @@ pub(crate) fn state(name: &str, value: ValueLayout) -> StateDeclaration {
         codec: Codec::Raw.name().to_owned(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,

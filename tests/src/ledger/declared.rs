@@ -86,6 +86,8 @@ fn state(name: &str, kind: StateKind, value: ValueLayout) -> StateDeclaration {
         codec: "raw".into(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,
@@ -100,6 +102,8 @@ fn task_state(name: &str, kind: TaskStateKind) -> TaskStateDeclaration {
         codec: "raw".into(),
         schema: None,
         map_key: (kind == TaskStateKind::Broadcast).then_some(KeyLayout::U64),
+        map_key_codec: None,
+        map_key_schema: None,
         schema_version: 1,
     }
 }

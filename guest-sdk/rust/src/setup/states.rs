@@ -101,8 +101,8 @@ impl<O> Setup<O> {
         if let Some(reason) = check_key::<K>() {
             self.refuse(format_args!("broadcast state `{name}`: {reason}"));
         }
-        let map_key = Layout::of_key::<K>();
-        let value = <V as Encode>::layout().of_value();
+        let map_key = Layout::described_key::<K>();
+        let value = Layout::described_value::<V>();
         let of = self.add_task_state(name, TaskStateKind::Broadcast, value, map_key);
         let (state, pending) = BroadcastState::new(&self.call, of);
         self.pending.push(pending);
@@ -110,7 +110,7 @@ impl<O> Setup<O> {
     }
 
     fn task_list<T: Value>(&mut self, name: &str, kind: TaskStateKind) -> TaskList<T> {
-        let value = <T as Encode>::layout().of_value();
+        let value = Layout::described_value::<T>();
         let of = self.add_task_state(name, kind, value, None);
         let (state, pending) = TaskList::new(&self.call, of);
         self.pending.push(pending);
@@ -183,7 +183,7 @@ impl<O> Expiring<'_, O> {
         }
         let of = self.add::<V>(name, StateKind::Map);
         if let Some(state) = self.setup.description.states.last_mut() {
-            state.map_key = Layout::of_key::<K>();
+            state.map_key = Layout::described_key::<K>();
         }
         self.made(|setup| MapState::new(&setup.call, of))
     }
@@ -217,6 +217,9 @@ impl<O> Expiring<'_, O> {
     /// Declares a set a key; it expires as a whole.
     pub fn set<T: Value>(&mut self, name: &str) -> SetState<T> {
         let of = self.add_merging::<Vec<u8>>(name, Merge::SetUnion);
+        if let Some(state) = self.setup.description.states.last_mut() {
+            state.value.schema = T::structure(Some(<T as Encode>::layout().elements()));
+        }
         self.made(|setup| SetState::new(&setup.call, of))
     }
 
@@ -255,7 +258,7 @@ impl<O> Expiring<'_, O> {
         states.push(StateDescription {
             name: name.to_owned(),
             kind,
-            value: <T as Encode>::layout().of_value(),
+            value: Layout::described_value::<T>(),
             map_key: None,
             merge: None,
             ttl,

@@ -52,8 +52,8 @@ impl CheckpointStore {
             if paths::condemned_by(&name).is_none_or(|(generation, _)| generation < owner) {
                 continue;
             }
-            let list: Condemned = match self.read_file(&name).await {
-                Ok(file) => record::decode(KIND, name.as_ref(), &file)?,
+            let list = match self.read_condemned(&name).await {
+                Ok(list) => list,
                 // The collection has ended meanwhile.
                 Err(Error::Missing { .. }) => continue,
                 Err(error) => return Err(error),
@@ -62,6 +62,11 @@ impl CheckpointStore {
             all.packs.extend(list.packs);
         }
         Ok(all)
+    }
+
+    /// Reads one list.
+    pub(crate) async fn read_condemned(&self, name: &Path) -> Result<Condemned, Error> {
+        record::decode(KIND, name.as_ref(), &self.read_file(name).await?)
     }
 
     /// The names of all lists.

@@ -67,7 +67,7 @@ impl Collector {
         }
         let before = condemned.packs.len();
         condemned.packs.retain(|pack| !self.known.names(*pack));
-        report.spared += (before - condemned.packs.len()) as u64;
+        report.spared += before - condemned.packs.len();
         let manifests = condemned.manifests.iter().map(|&name| paths::manifest(name));
         report.manifests += self.delete_all(lease, manifests.collect()).await?;
         let packs = condemned.packs.iter().map(|&pack| paths::pack(pack));
@@ -151,7 +151,7 @@ impl Collector {
     }
 
     /// Deletes objects in batches, as long as the lease holds. That one is not there is success.
-    async fn delete_all(&self, lease: &Lease, names: Vec<Path>) -> Result<u64, Error> {
+    async fn delete_all(&self, lease: &Lease, names: Vec<Path>) -> Result<usize, Error> {
         for batch in names.chunks(BATCH_MAX) {
             self.store.check_lease(lease).await?;
             let locations = stream::iter(batch.to_vec()).map(Ok).boxed();
@@ -163,6 +163,6 @@ impl Collector {
                 }
             }
         }
-        Ok(names.len() as u64)
+        Ok(names.len())
     }
 }

@@ -14,19 +14,19 @@ use crate::store::tests::{checkpoint, restore};
 use crate::testing::FaultStore;
 
 /// Two checkpoints are kept in these tests.
-const TWO: Retention = Retention { num_retained: 2 };
+pub(crate) const TWO: Retention = Retention { num_retained: 2 };
 
 /// An owner that has begun.
-struct Owner {
-    store: CheckpointStore,
-    lease: Lease,
-    collector: Collector,
-    newest: Option<Manifest>,
-    next: Epoch,
+pub(crate) struct Owner {
+    pub(crate) store: CheckpointStore,
+    pub(crate) lease: Lease,
+    pub(crate) collector: Collector,
+    pub(crate) newest: Option<Manifest>,
+    pub(crate) next: Epoch,
 }
 
 impl Owner {
-    async fn start(store: &CheckpointStore) -> Result<Self, Error> {
+    pub(crate) async fn start(store: &CheckpointStore) -> Result<Self, Error> {
         let lease = store.claim().await?;
         let found = store.newest_valid(Check::Packs).await?;
         assert_eq!(found.advice(), None);
@@ -35,7 +35,7 @@ impl Owner {
         Ok(Self { store, lease, collector, newest: found.manifest, next })
     }
 
-    async fn checkpoint(&mut self) -> Result<Manifest, Error> {
+    pub(crate) async fn checkpoint(&mut self) -> Result<Manifest, Error> {
         let parent = self.newest.as_ref();
         let manifest = checkpoint(&self.store, &self.lease, parent, self.next).await?;
         self.collector.published(&manifest);
@@ -44,14 +44,14 @@ impl Owner {
         Ok(manifest)
     }
 
-    async fn collect(&mut self) -> Result<CollectReport, Error> {
+    pub(crate) async fn collect(&mut self) -> Result<CollectReport, Error> {
         let report = self.collector.collect(&self.lease).await?;
         assert!(report.blocked.is_empty(), "{:?}", report.blocked);
         Ok(report)
     }
 
     /// Some checkpoints, each followed by a collection.
-    async fn run(&mut self, checkpoints: u64) -> Result<(), Error> {
+    pub(crate) async fn run(&mut self, checkpoints: u64) -> Result<(), Error> {
         for _ in 0..checkpoints {
             self.checkpoint().await?;
             self.collect().await?;
@@ -79,7 +79,7 @@ async fn named(store: &CheckpointStore) -> BTreeSet<String> {
 }
 
 /// Everything that must be restorable is whole.
-async fn assert_whole(store: &CheckpointStore, note: &str) {
+pub(crate) async fn assert_whole(store: &CheckpointStore, note: &str) {
     let found = store.newest_valid(Check::Packs).await.unwrap();
     assert_eq!(found.advice(), None, "{note}");
     for savepoint in store.savepoints().await.unwrap() {
@@ -95,7 +95,11 @@ async fn assert_whole(store: &CheckpointStore, note: &str) {
 }
 
 /// The next owner finds everything whole, collects, and then nothing is there that nothing names.
-async fn assert_clean_after_next_run(faults: &FaultStore, store: &CheckpointStore, note: &str) {
+pub(crate) async fn assert_clean_after_next_run(
+    faults: &FaultStore,
+    store: &CheckpointStore,
+    note: &str,
+) {
     assert_whole(store, note).await;
     let mut owner = Owner::start(store).await.unwrap();
     owner.run(3).await.unwrap();

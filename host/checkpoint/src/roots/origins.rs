@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -40,9 +41,8 @@ impl CheckpointStore {
         let files = self.named_files(&paths::origins()).await?;
         stream::iter(files)
             .map(|(id, _)| async move {
-                let name = paths::origin(&id)?;
-                match self.read_file(&name).await {
-                    Ok(file) => record::decode(KIND, name.as_ref(), &file).map(Some),
+                match self.read_origin_record(&paths::origin(&id)?).await {
+                    Ok(record) => Ok(Some(record)),
                     // The owner has just let go of it.
                     Err(Error::Missing { .. }) => Ok(None),
                     Err(error) => Err(error),
@@ -52,6 +52,10 @@ impl CheckpointStore {
             .try_filter_map(|record| async move { Ok(record) })
             .try_collect()
             .await
+    }
+
+    pub(crate) async fn read_origin_record(&self, name: &Path) -> Result<OriginRecord, Error> {
+        record::decode(KIND, name.as_ref(), &self.read_file(name).await?)
     }
 
     /// Records an origin. To keep what is there, [`CheckpointStore::adopt`] does this and pins.

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use crate::digest::Digest;
@@ -86,8 +85,8 @@ impl CheckpointStore {
             return Err(gone(pack.digest));
         }
         let packs = packs.into_iter().map(|pack| pack.digest);
-        let looks =
-            stream::iter(packs).map(|pack| async move { Ok((pack, self.has(pack).await?)) });
+        let looks = stream::iter(packs)
+            .map(|pack| async move { Ok((pack, self.pack_length(pack).await?.is_some())) });
         let mut looks = looks.buffer_unordered(LOOKS_CONCURRENT_MAX);
         while let Some((pack, is_there)) = looks.try_next().await? {
             if !is_there {
@@ -97,27 +96,22 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Whether this store or one of its origins has the pack. The local copy does not count.
-    async fn has(&self, pack: Digest) -> Result<bool, Error> {
-        if self.has_own(pack).await? {
-            return Ok(true);
+    /// Whether this store itself has the pack.
+    pub(crate) async fn has_own(&self, pack: Digest) -> Result<bool, Error> {
+        self.has_object(&paths::pack(pack)).await
+    }
+
+    /// The length of a pack in this store or one of its origins; `None` if none has it.
+    pub(crate) async fn pack_length(&self, pack: Digest) -> Result<Option<u64>, Error> {
+        if let Some(length) = self.object_length(&paths::pack(pack)).await? {
+            return Ok(Some(length));
         }
         for origin in self.opened_origins() {
             // Boxed because origins have origins.
-            if Box::pin(origin.store.has(pack)).await? {
-                return Ok(true);
+            if let Some(length) = Box::pin(origin.store.pack_length(pack)).await? {
+                return Ok(Some(length));
             }
         }
-        Ok(false)
-    }
-
-    /// Whether this store itself has the pack.
-    pub(crate) async fn has_own(&self, pack: Digest) -> Result<bool, Error> {
-        let name = paths::pack(pack);
-        match self.own.head(&name).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(Error::store("look for", &name, error)),
-        }
+        Ok(None)
     }
 }

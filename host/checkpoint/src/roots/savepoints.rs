@@ -42,19 +42,20 @@ impl CheckpointStore {
     /// [`Error::CollectedMeanwhile`] if some of the checkpoint is gone; failures of the store.
     pub async fn pin_savepoint(&self, name: &str, manifest: &Manifest) -> Result<(), Error> {
         let object = paths::savepoint(name)?;
+        let pin = savepoint_pin(name, manifest);
         // Looked at first, so that nothing is written for a name that is taken.
         match self.read_savepoint(name).await {
             Err(Error::Missing { .. }) => {}
-            Ok(found) if found == *manifest => return Ok(()),
+            // An earlier attempt may have left its pin.
+            Ok(found) if found == *manifest => return self.unpin(&pin).await,
             Ok(_) => return Err(Error::NameTaken { object: object.to_string() }),
             Err(error) => return Err(error),
         }
         // A pin while it is checked: after a crash in between there is no savepoint that may not be whole.
-        let pin = savepoint_pin(name, manifest);
         self.pin(&pin, manifest).await?;
         let created = self.create_root(&object, manifest).await;
         if let Err(error) = self.unpin(&pin).await {
-            // Of no consequence if the savepoint is there: collection deletes pins that have become savepoints.
+            // It is deleted with the savepoint at the latest.
             tracing::warn!(%pin, error = error.chain(), "a pin is left");
         }
         created.map(|_| ())
@@ -66,15 +67,19 @@ impl CheckpointStore {
     /// [`Error::Missing`], [`Error::Name`]; failures of the store.
     pub async fn delete_savepoint(&self, name: &str) -> Result<(), Error> {
         let object = paths::savepoint(name)?;
-        // Stores differ in what they say about the deletion of nothing.
-        self.read_file(&object).await?;
-        self.delete(&object).await
+        // Stores differ in what they say about the deletion of nothing. A damaged one can be deleted.
+        let file = self.read_file(&object).await?;
+        self.delete(&object).await?;
+        self.unpin(&pin_of(name, &file)).await
     }
 }
 
 /// The id of the pin under which a savepoint is made: another one for another checkpoint.
 fn savepoint_pin(name: &str, manifest: &Manifest) -> String {
     // A manifest that has no encoding is refused when the pin is written.
-    let digest = Digest::of(&manifest.encode().unwrap_or_default()).to_string();
-    format!("savepoint-{name}-{}", &digest[..16])
+    pin_of(name, &manifest.encode().unwrap_or_default())
+}
+
+fn pin_of(name: &str, file: &[u8]) -> String {
+    format!("savepoint-{name}-{}", &Digest::of(file).to_string()[..16])
 }

@@ -19,6 +19,8 @@ fn state(kind: StateKind, value: ValueLayout) -> StateDeclaration {
         codec: "raw".into(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,

@@ -18,6 +18,8 @@ fn state(name: &str, kind: StateKind) -> StateDeclaration {
         codec: "raw".into(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,
@@ -32,6 +34,8 @@ fn task_state(name: &str, kind: TaskStateKind) -> TaskStateDeclaration {
         codec: "raw".into(),
         schema: None,
         map_key: (kind == TaskStateKind::Broadcast).then_some(KeyLayout::Bytes),
+        map_key_codec: None,
+        map_key_schema: None,
         schema_version: 1,
     }
 }

@@ -42,6 +42,8 @@ fn description() -> Description {
         codec: "raw".into(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,

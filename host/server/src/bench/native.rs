@@ -71,6 +71,8 @@ pub fn description(work: Work) -> Description {
         codec: "raw".to_owned(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,

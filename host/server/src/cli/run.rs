@@ -14,7 +14,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use statehouse_connectors::SinkSettings;
-use statehouse_engine::{Clock, JobError, JobHandle, Stop, threads};
+use statehouse_engine::{JobError, JobHandle, Stop, threads};
 
 use super::progress::Progress;
 use super::summary::Summary;

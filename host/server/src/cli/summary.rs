@@ -199,11 +199,7 @@ mod tests {
         let summary = Summary {
             job: "hello".into(),
             status: EndStatus::Completed,
-            resumed_from: Some(Resumed {
-                epoch: 3,
-                savepoint: None,
-                place: "checkpoints".into(),
-            }),
+            resumed_from: Some(Resumed { epoch: 3, savepoint: None, place: "checkpoints".into() }),
             duration_ms: 2000,
             records: 10_000,
             rejected: 0,

@@ -12,13 +12,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use statehouse_engine::{
-    CheckpointRecord, JobHandle, SavepointRecord, SavepointRequest, Stop, TaskEntry, TaskKind, TaskMetrics,
+    CheckpointRecord, JobHandle, SavepointRecord, SavepointRequest, Stop, TaskEntry, TaskKind,
+    TaskMetrics,
 };
 use tokio::sync::{Semaphore, watch};
 
 use super::messages::{
-    CheckpointStatus, CreateSavepoint, JobEnded, JobState, JobStatus, Refusal,
-    SavepointCreated, TaskStatus, Then, path,
+    CheckpointStatus, CreateSavepoint, JobEnded, JobState, JobStatus, Refusal, SavepointCreated,
+    TaskStatus, Then, path,
 };
 
 /// How many requests may be under way.
@@ -207,7 +208,9 @@ async fn checkpoint(
     }
 }
 
-async fn cancel(State(Endpoint { job, ended, .. }): State<Endpoint>) -> Result<Json<JobEnded>, Refused> {
+async fn cancel(
+    State(Endpoint { job, ended, .. }): State<Endpoint>,
+) -> Result<Json<JobEnded>, Refused> {
     job.ending.store(true, Ordering::Release);
     job.handle.stop(Stop::Cancel);
     end(ended).await.map(Json)

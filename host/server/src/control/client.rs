@@ -16,13 +16,17 @@ use super::socket::SocketFolder;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ControlError {
-    #[error("the control socket in `{directory}` cannot be used: {source}; the user who runs the job can")]
+    #[error(
+        "the control socket in `{directory}` cannot be used: {source}; the user who runs the job can"
+    )]
     Socket {
         directory: String,
         #[source]
         source: io::Error,
     },
-    #[error("the job did not answer: {reason}; it may have ended meanwhile, and what it logged says why")]
+    #[error(
+        "the job did not answer: {reason}; it may have ended meanwhile, and what it logged says why"
+    )]
     NoAnswer { reason: String },
     #[error("{error}")]
     Refused { code: String, error: String },

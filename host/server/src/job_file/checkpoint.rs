@@ -174,9 +174,10 @@ fn retained<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error>
 
 fn in_range<'de, D: Deserializer<'de>>(deserializer: D, max: i64) -> Result<u32, D::Error> {
     let number = i64::deserialize(deserializer)?;
-    u32::try_from(number).ok().filter(|_| (1..=max).contains(&number)).ok_or_else(|| {
-        D::Error::custom(format!("{number} is out of range: it must be 1 to {max}"))
-    })
+    u32::try_from(number)
+        .ok()
+        .filter(|_| (1..=max).contains(&number))
+        .ok_or_else(|| D::Error::custom(format!("{number} is out of range: it must be 1 to {max}")))
 }
 
 /// Manifests are read as a whole, and inline state is text in them.
@@ -190,9 +191,7 @@ fn inline<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Err
     Ok(size)
 }
 
-fn store<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, Text>, D::Error> {
+fn store<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Text>, D::Error> {
     let options = BTreeMap::<String, Text>::deserialize(deserializer)?;
     match options.iter().find(|(name, value)| name.is_empty() || value.0.is_empty()) {
         None => Ok(options),

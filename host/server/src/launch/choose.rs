@@ -213,10 +213,9 @@ fn savepoint(place: &Place, store: &CheckpointStore, name: &str) -> Result<Manif
     }
     let known = match savepoints.is_empty() {
         true => "is no savepoint at all".to_owned(),
-        false => format!(
-            "are {}",
-            savepoints_known(savepoints.iter().map(|savepoint| &*savepoint.name))
-        ),
+        false => {
+            format!("are {}", savepoints_known(savepoints.iter().map(|savepoint| &*savepoint.name)))
+        }
     };
     let (name, place) = (name.to_owned(), place.to_string());
     Err(LaunchError::NoSuchSavepoint { name, place, known })

@@ -13,11 +13,15 @@ use super::choose::{self, Chosen};
 pub enum LaunchError {
     #[error(transparent)]
     Checkpoint(#[from] statehouse_checkpoint::Error),
-    #[error("the newest checkpoint in `{place}` is damaged; nothing was started and nothing changed\n{advice}")]
+    #[error(
+        "the newest checkpoint in `{place}` is damaged; nothing was started and nothing changed\n{advice}"
+    )]
     Damaged { place: String, advice: String },
     #[error("there is no checkpoint {epoch} in `{place}`; there {known}")]
     NoSuchCheckpoint { epoch: Epoch, place: String, known: String },
-    #[error("there is no savepoint `{name}` in `{place}`, and no folder of that name; there {known}")]
+    #[error(
+        "there is no savepoint `{name}` in `{place}`, and no folder of that name; there {known}"
+    )]
     NoSuchSavepoint { name: String, place: String, known: String },
     #[error("there is no checkpoint in `{place}` to start from")]
     NoCheckpoints { place: String },
@@ -31,7 +35,9 @@ pub enum LaunchError {
          it again with the same `--from` or `--fork-from`, or from nothing with `--fresh`"
     )]
     OriginsOnly { known: String },
-    #[error("`--from {what}` names something in the job's own store, and the job file has no `[checkpoint]` table")]
+    #[error(
+        "`--from {what}` names something in the job's own store, and the job file has no `[checkpoint]` table"
+    )]
     NoPlace { what: String },
     #[error("`--from {given}`: {reason}")]
     BadSource { given: String, reason: String },

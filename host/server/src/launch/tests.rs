@@ -67,9 +67,8 @@ impl Folder {
         let names = fs::read_dir(self.path("checkpoints/manifests")).unwrap();
         let mut names = names.map(|entry| entry.unwrap().path());
         let begins = format!("{epoch:020}");
-        let is_it = |path: &PathBuf| {
-            path.file_name().unwrap().to_str().unwrap().starts_with(&begins)
-        };
+        let is_it =
+            |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&begins);
         names.find(is_it).unwrap_or_else(|| panic!("there is no checkpoint {epoch}"))
     }
 }
@@ -146,7 +145,8 @@ fn a_directory_that_a_live_job_owns_is_refused() {
 fn a_checkpoint_that_is_not_there_is_named_with_those_that_are() {
     let folder = Folder::new();
     folder.run(&StartFrom::Newest);
-    let error = folder.launch(&StartFrom::Own(What::Checkpoint(Epoch(99)))).unwrap_err().to_string();
+    let error =
+        folder.launch(&StartFrom::Own(What::Checkpoint(Epoch(99)))).unwrap_err().to_string();
     assert!(error.contains("there is no checkpoint 99 in"), "{error}");
     assert!(error.contains("there is only checkpoint 1"), "{error}");
 }

@@ -42,6 +42,8 @@ fn states() -> Vec<(&'static str, StateDeclaration)> {
         codec: "raw".to_owned(),
         schema: None,
         map_key: (kind == StateKind::Map).then_some(KeyLayout::U64),
+        map_key_codec: None,
+        map_key_schema: None,
         merge: (kind == StateKind::Reducing).then_some(Merge::Sum),
         ttl: None,
         schema_version: 1,

@@ -200,6 +200,8 @@ impl Heap {
             codec: "raw".to_owned(),
             schema: None,
             map_key: None,
+            map_key_codec: None,
+            map_key_schema: None,
             merge: None,
             ttl: None,
             schema_version: 1,

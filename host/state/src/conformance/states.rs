@@ -40,6 +40,8 @@ pub(super) fn state(name: &str, value: ValueLayout) -> StateDeclaration {
         codec: "raw".to_owned(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,

@@ -17,6 +17,8 @@ fn state(name: &str, kind: StateKind, value: ValueLayout) -> StateDeclaration {
         codec: "raw".to_owned(),
         schema: None,
         map_key: (kind == StateKind::Map).then_some(KeyLayout::Bytes),
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,

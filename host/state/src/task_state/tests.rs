@@ -6,7 +6,17 @@ use crate::column::BytesColumn;
 fn declared(name: &str, kind: TaskStateKind, value: ValueLayout) -> TaskStateDeclaration {
     let map_key = (kind == TaskStateKind::Broadcast).then_some(KeyLayout::S64);
     let (name, codec) = (name.to_owned(), "raw".to_owned());
-    TaskStateDeclaration { name, kind, value, codec, schema: None, map_key, schema_version: 1 }
+    TaskStateDeclaration {
+        name,
+        kind,
+        value,
+        codec,
+        schema: None,
+        map_key,
+        map_key_codec: None,
+        map_key_schema: None,
+        schema_version: 1,
+    }
 }
 
 fn declarations() -> Vec<TaskStateDeclaration> {

@@ -92,6 +92,44 @@ fn every_kind_is_declared_as_what_it_is() {
     assert_eq!(broadcast, [false, true]);
 }
 
+#[derive(Serialize, Deserialize)]
+struct Shop {
+    name: String,
+    sales: u64,
+}
+
+/// States of types with a structure of their own.
+struct Structured;
+
+impl Operator for Structured {
+    const NAME: &str = "structured";
+
+    fn new(setup: &mut Setup<Self>) -> Self {
+        setup.keyed_input("in", |_: &mut Self, _: Record<(u64, String), Json<Shop>>| Ok(()));
+        setup.value::<Shop>("value");
+        setup.map::<(u64, u64), String>("map");
+        setup.set::<i64>("set");
+        setup.event_timer("end", |_: &mut Self, _: Fired<(u64, String)>| Ok(()));
+        Structured
+    }
+}
+
+#[test]
+fn what_is_inside_bytes_is_described() {
+    let description = instance::describe::<Structured>(Box::new(Imports), "1");
+    let port = &description.inputs[0];
+    let shop = r#"{"type":{"named":"Shop"},"types":{"Shop":{"struct":[["name","text"],["sales","u64"]]}}}"#;
+    assert_eq!(port.value.schema.as_deref(), Some(shop));
+    let key = port.key.as_ref().and_then(|key| key.schema.as_deref());
+    assert_eq!(key, Some(r#"{"type":{"tuple":["u64","text"]}}"#));
+    let schemas: Vec<_> =
+        description.states.iter().map(|state| state.value.schema.as_deref()).collect();
+    let set = r#"{"type":"s64","elements":{"layout":"s64","codec":"raw"}}"#;
+    assert_eq!(schemas, [Some(shop), None, Some(set)]);
+    let map_key = description.states[1].map_key.as_ref().and_then(|key| key.schema.as_deref());
+    assert_eq!(map_key, Some(r#"{"type":{"tuple":["u64","u64"]}}"#));
+}
+
 /// Declares what no host could serve, one thing at a time.
 struct Wrong;
 

@@ -128,6 +128,8 @@ fn with_rules() -> Description {
         codec: "raw".into(),
         schema: None,
         map_key,
+        map_key_codec: None,
+        map_key_schema: None,
         schema_version: 1,
     };
     description.task_states = vec![

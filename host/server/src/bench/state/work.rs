@@ -73,6 +73,8 @@ impl Kind {
             codec: "raw".to_owned(),
             schema: None,
             map_key: (self == Self::Map).then_some(KeyLayout::U64),
+            map_key_codec: None,
+            map_key_schema: None,
             merge: (self == Self::Reducing).then_some(Merge::Sum),
             ttl: None,
             schema_version: 1,

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use futures::executor::block_on;
 use serde_json::json;
-use statehouse_checkpoint::{Collector, DirectoryLock, Retention};
+use statehouse_checkpoint::{
+    CollectPlan, CollectReport, Collector, DirectoryLock, Error, Retention,
+};
 
 use crate::cli::{log, print};
 use crate::control::Client;
@@ -46,16 +48,82 @@ pub(super) fn run(args: CollectArgs) -> anyhow::Result<ExitCode> {
     let table = open.job.as_ref().and_then(|file| file.checkpoint.as_ref());
     let in_file = table.map_or(RETAINED_DEFAULT, |table| table.num_retained);
     let num_retained = args.num_retained.unwrap_or(in_file);
-    let failed = |error: statehouse_checkpoint::Error| anyhow::anyhow!("{}", error.chain());
+    let failed = |error: Error| anyhow::anyhow!("{}", error.chain());
     let mut collector = Collector::new(open.store.clone(), Retention { num_retained });
     if args.dry_run {
         let plan = block_on(collector.plan()).map_err(failed)?;
-        return told(&args, &plan.into(), "would be deleted");
+        return told_plan(&args, &plan);
     }
     let _lock = own(&open, &args)?;
     let lease = block_on(open.store.claim()).map_err(failed)?;
     let report = block_on(collector.collect(&lease)).map_err(failed)?;
-    told(&args, &report.into(), "deleted")
+    told(&args, &report)
+}
+
+fn told_plan(args: &CollectArgs, plan: &CollectPlan) -> anyhow::Result<ExitCode> {
+    let (epochs, packs) = (plan.epochs(), plan.packs());
+    if args.json {
+        print::json(&json!({
+            "dry_run": true,
+            "manifests": epochs.len(),
+            "packs": packs,
+            "pack_bytes": plan.pack_bytes(),
+            "epochs": epochs,
+            "objects": plan.objects(),
+            "blocked": chains(&plan.blocked),
+        }))?;
+    } else {
+        for object in plan.objects() {
+            print::data(format_args!("{object}\n"))?;
+        }
+        let manifests = format::counted(epochs.len() as u64, "checkpoint");
+        let bytes = format::bytes(plan.pack_bytes());
+        let packs = format::counted(packs as u64, "pack");
+        print::remark(format_args!("{manifests} and {packs} ({bytes}) would be deleted"));
+    }
+    Ok(blocked(args, &plan.blocked))
+}
+
+fn told(args: &CollectArgs, report: &CollectReport) -> anyhow::Result<ExitCode> {
+    let CollectReport { manifests, packs, spared, released, blocked: left } = report;
+    if args.json {
+        let released: Vec<&str> = released.iter().map(|origin| &*origin.location).collect();
+        print::json(&json!({
+            "dry_run": false,
+            "manifests": manifests,
+            "packs": packs,
+            "spared": spared,
+            "released": released,
+            "blocked": chains(left),
+        }))?;
+    } else {
+        let manifests = format::counted(*manifests as u64, "checkpoint");
+        let packs = format::counted(*packs as u64, "pack");
+        print::remark(format_args!("{manifests} and {packs} deleted"));
+        for origin in released {
+            print::remark(format_args!("`{}` is not needed any more", origin.location));
+        }
+    }
+    Ok(blocked(args, left))
+}
+
+/// What must be kept and cannot be read is in the way of every deletion.
+fn blocked(args: &CollectArgs, errors: &[Error]) -> ExitCode {
+    for error in errors {
+        print::remark(format_args!("nothing can be deleted: {}", error.chain()));
+    }
+    if errors.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    print::remark(format_args!(
+        "`statehouse checkpoint scrub {} --repair-from PLACE` mends it from a copy",
+        args.place
+    ));
+    ExitCode::FAILURE
+}
+
+fn chains(errors: &[Error]) -> Vec<String> {
+    errors.iter().map(Error::chain).collect()
 }
 
 /// Makes sure that nobody runs the job whose checkpoints these are.

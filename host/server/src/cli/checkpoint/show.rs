@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use statehouse_checkpoint::{
-    FileRef, Location, Manifest, OperatorState, SegmentRef, TablesRef,
-};
+use statehouse_checkpoint::{FileRef, Location, Manifest, OperatorState, SegmentRef, TablesRef};
 
 use crate::cli::print;
 use crate::format;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use statehouse_checkpoint::Manifest;
 use statehouse_engine::{Clock, SystemClock};
 
+use super::portable;
 use crate::cli::{log, print};
 use crate::control::messages::{CreateSavepoint, JobEnded, SavepointCreated, Then};
 use crate::control::{Client, check_name};
@@ -27,7 +28,7 @@ use crate::target::{OpenPlace, What};
   statehouse savepoint create job.toml --stop          end the job with it, to go on from there later
   statehouse savepoint create job.toml done --drain    end the job for good: windows fire first
   statehouse savepoint create job.toml archive --portable")]
-pub(super) struct CreateArgs {
+pub(in crate::cli) struct CreateArgs {
     /// The job file that the job was started with
     #[arg(value_name = "JOB.toml")]
     job: PathBuf,
@@ -85,7 +86,7 @@ pub(super) fn run(args: CreateArgs) -> anyhow::Result<ExitCode> {
         None => (of_newest(&args, &file, &native)?.epoch.0, None),
     };
     if args.portable {
-        super::portable::write(&file, &native, &name)?;
+        portable::write(&file, &native, &name)?;
     }
     let (place, portable) = (place.to_string(), args.portable);
     let duration_ms = clock.now() - started;

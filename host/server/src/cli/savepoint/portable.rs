@@ -12,11 +12,17 @@ use crate::target::{OpenPlace, What};
 pub(super) fn write(file: &JobFile, native: &str, name: &str) -> anyhow::Result<()> {
     let store = OpenPlace::of_job(file)?.store;
     let manifest = What::Savepoint(native.to_owned()).read(&store)?;
-    let settings = file.checkpoint.as_ref().map(|table| table.settings().packs());
-    let inside = Inside::new(store.clone(), manifest);
+    let table = file.checkpoint.as_ref().map(|table| table.settings());
+    let settings = table.map_or_else(PackSettings::default, |settings| PackSettings {
+        inline_bytes_max: settings.inline_threshold,
+        compression: settings.compression,
+        ..PackSettings::default()
+    });
+    let inside = Inside::new(store.clone(), manifest, format!("savepoint `{native}`"))
+        .with_temporary_folder(std::env::temp_dir());
     let now = SystemClock::default().now();
     let written = block_on(async {
-        let portable = inside.export(settings.unwrap_or_default(), now).await?;
+        let portable = inside.export(settings, now).await?;
         store.pin_savepoint(name, &portable).await?;
         anyhow::Ok(())
     });

@@ -14,6 +14,8 @@ fn layout(key: KeyLayout) -> Layout {
         codec: "raw".to_owned(),
         schema: None,
         map_key: None,
+        map_key_codec: None,
+        map_key_schema: None,
         merge: None,
         ttl: None,
         schema_version: 1,

@@ -63,6 +63,8 @@ pub(super) fn state(name: &str, kind: StateKind, value: ValueLayout) -> StateDec
         codec: "raw".to_owned(),
         schema: None,
         map_key: (kind == StateKind::Map).then_some(KeyLayout::U64),
+        map_key_codec: None,
+        map_key_schema: None,
         merge: (kind == StateKind::Reducing).then_some(Merge::Sum),
         ttl: None,
         schema_version: 1,

@@ -250,6 +250,8 @@ fn task_state(name: &str, kind: TaskStateKind) -> TaskStateDeclaration {
         codec: Codec::Raw.name().to_owned(),
         schema: None,
         map_key: (kind == TaskStateKind::Broadcast).then_some(KeyLayout::S64),
+        map_key_codec: None,
+        map_key_schema: None,
         schema_version: 1,
     }
 }

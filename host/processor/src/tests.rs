@@ -1,0 +1,7 @@
+//! Tests of the whole: what both backends write, read back, compared, edited and exported.
+
+mod bed;
+mod differences;
+mod edits;
+mod files;
+mod reading;
