@@ -152,8 +152,8 @@ impl RestorePoint {
         Ok(dropped.into_iter().map(|what| format!("{what} of operator `{}`", before.id)).collect())
     }
 
-    /// A source that is gone, or has another name, is refused, or forgotten. A sink that is gone takes along what it had
-    /// prepared and not committed, which is said and left to the user.
+    /// A source that is gone, or has another name, is refused, or forgotten. A sink that is gone takes along what it
+    /// had prepared and not committed, which is said and left to the user.
     fn check_position(
         &self,
         before: &OperatorState,
