@@ -187,11 +187,12 @@ impl Faults {
         }
     }
 
-    /// A listing, which is one request. What it lists is what is there once it is admitted.
-    fn listed<'a>(
+    /// A listing, which is one request.
+    fn listed(
         self: &Arc<Self>,
-        list: impl FnOnce() -> BoxStream<'a, Result<ObjectMeta>>,
-    ) -> BoxStream<'a, Result<ObjectMeta>> {
+        list: impl FnOnce() -> BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        // A store in memory looks when it is asked for the list, so what happens before must have happened by then.
         let admitted = self.admit().and_then(|call| self.answer(call, Ok(call)));
         let faults = Arc::clone(self);
         match admitted {
