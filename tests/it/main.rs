@@ -18,4 +18,5 @@ mod nexmark;
 mod owners;
 mod savepoints;
 mod settings;
+mod state;
 mod workplace;

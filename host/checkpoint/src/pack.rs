@@ -20,8 +20,12 @@ use bytes::Bytes;
 use crate::digest::Digest;
 use crate::manifest::{Epoch, Generation, PackFormat, PackRef};
 
-/// The most bytes of a pack, 32 MiB.
+/// The most bytes that a pack can have, 32 MiB.
 pub const PACK_BYTES_MAX: u64 = 32 << 20;
+
+/// The most bytes of a pack if nothing else is set, 16 MiB. The buffers for such packs are small enough that the
+/// allocator keeps them; larger ones would be given back and zeroed by the kernel each time.
+const PACK_BYTES_DEFAULT: u64 = 16 << 20;
 
 /// The bytes before the first chunk.
 pub(crate) const PACK_HEADER_BYTES: u64 = 32;
@@ -50,7 +54,7 @@ pub struct PackSettings {
     /// Segments of one checkpoint of one task that have together at most this many bytes stay in
     /// the manifest: no pack is written for them. Default 20 KiB; 0 packs everything.
     pub inline_bytes_max: u64,
-    /// A pack is closed before it could exceed this. Up to [`PACK_BYTES_MAX`], the default.
+    /// A pack is closed before it could exceed this. Up to [`PACK_BYTES_MAX`]; default 16 MiB.
     pub pack_bytes_max: u64,
     /// Once a manifest holds more inline bytes than this, [`CheckpointStore::spill_inline`] moves
     /// them into packs, so that the inline segments of a long chain are not written again with
@@ -69,7 +73,7 @@ impl Default for PackSettings {
     fn default() -> Self {
         Self {
             inline_bytes_max: 20 << 10,
-            pack_bytes_max: PACK_BYTES_MAX,
+            pack_bytes_max: PACK_BYTES_DEFAULT,
             manifest_inline_bytes_max: 256 << 10,
             compression: Compression::default(),
             uploads_max: 4,
@@ -119,41 +123,90 @@ impl PackStamp {
 /// The number of the writer that moves inline segments into packs.
 pub(crate) const SPILL_WRITER: u32 = u32::MAX;
 
+/// Stored chunks from this length on are written from where they are, without a copy.
+const PIECE_BYTES_MIN: usize = 64 << 10;
+
 /// A pack as it is being filled. Not yet named.
 #[derive(Debug)]
 pub(crate) struct OpenPack {
-    bytes: Vec<u8>,
+    /// Its bytes up to those in `tail`.
+    pieces: Vec<Bytes>,
+    /// Bytes of `pieces`.
+    length: u64,
+    tail: Vec<u8>,
     compression: Compression,
 }
 
 impl OpenPack {
-    /// A pack without chunks. `sequence` counts the packs of one writer.
+    /// A pack without chunks. `sequence` counts the packs of one writer; `bytes` is how many it is to take.
     pub(crate) fn new(
         stamp: PackStamp,
         sequence: u32,
         compression: Compression,
-        capacity: usize,
+        bytes: usize,
     ) -> Self {
-        let mut bytes = Vec::with_capacity(capacity);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&[VERSION, 0, 0, 0]);
-        bytes.extend_from_slice(&stamp.generation.0.to_le_bytes());
-        bytes.extend_from_slice(&stamp.epoch.0.to_le_bytes());
-        bytes.extend_from_slice(&stamp.writer.to_le_bytes());
-        bytes.extend_from_slice(&sequence.to_le_bytes());
-        Self { bytes, compression }
+        let room = match compression {
+            Compression::None => 0,
+            // Both libraries want a tenth more than there is to compress, at most.
+            Compression::Lz4 | Compression::Zstd => bytes + bytes / 8,
+        };
+        let mut tail = Vec::with_capacity(room + PACK_HEADER_BYTES as usize);
+        tail.extend_from_slice(MAGIC);
+        tail.extend_from_slice(&[VERSION, 0, 0, 0]);
+        tail.extend_from_slice(&stamp.generation.0.to_le_bytes());
+        tail.extend_from_slice(&stamp.epoch.0.to_le_bytes());
+        tail.extend_from_slice(&stamp.writer.to_le_bytes());
+        tail.extend_from_slice(&sequence.to_le_bytes());
+        Self { pieces: Vec::new(), length: 0, tail, compression }
     }
 
     /// Adds a chunk. Returns where it begins and how long it is.
-    pub(crate) fn append(&mut self, raw: &[u8]) -> (u64, u64) {
-        let offset = self.bytes.len();
-        chunk::append(&mut self.bytes, raw, self.compression);
-        (offset as u64, (self.bytes.len() - offset) as u64)
+    pub(crate) fn append(&mut self, raw: Bytes) -> (u64, u64) {
+        let offset = self.length();
+        if !chunk::append_compressed(&mut self.tail, &raw, self.compression) {
+            let frame = chunk::Frame::stored(&raw);
+            self.tail.extend_from_slice(&frame.head);
+            if raw.len() < PIECE_BYTES_MIN {
+                self.tail.extend_from_slice(&raw);
+            } else {
+                self.cut();
+                self.push(raw);
+            }
+            self.tail.extend_from_slice(&frame.check);
+        }
+        (offset, self.length() - offset)
     }
 
-    /// The pack's name, and its bytes.
-    pub(crate) fn close(self) -> (PackRef, Bytes) {
-        let (digest, length) = (Digest::of(&self.bytes), self.bytes.len() as u64);
-        (PackRef { digest, length, format: PackFormat::Framed }, self.bytes.into())
+    /// The pack's name, and its bytes in pieces.
+    pub(crate) fn close(mut self) -> (PackRef, Vec<Bytes>) {
+        self.cut();
+        let mut hasher = blake3::Hasher::new();
+        for piece in &self.pieces {
+            hasher.update(piece);
+        }
+        let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+        (PackRef { digest, length: self.length, format: PackFormat::Framed }, self.pieces)
+    }
+
+    fn length(&self) -> u64 {
+        self.length + self.tail.len() as u64
+    }
+
+    /// Makes the tail a piece.
+    fn cut(&mut self) {
+        if self.tail.len() >= PIECE_BYTES_MIN {
+            let tail = std::mem::take(&mut self.tail);
+            self.push(tail.into());
+        } else if !self.tail.is_empty() {
+            // Most of the buffer is still free for what is to be compressed.
+            let tail = Bytes::copy_from_slice(&self.tail);
+            self.tail.clear();
+            self.push(tail);
+        }
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        self.length += piece.len() as u64;
+        self.pieces.push(piece);
     }
 }

@@ -35,8 +35,13 @@ impl CheckpointStore {
     /// # Errors
     /// Failures of the store.
     pub async fn put_pack(&self, pack: PackRef, bytes: Bytes) -> Result<(), Error> {
+        self.put_pieces(pack, vec![bytes]).await
+    }
+
+    /// Writes a pack whose bytes are in pieces.
+    async fn put_pieces(&self, pack: PackRef, pieces: Vec<Bytes>) -> Result<(), Error> {
         let name = paths::pack(pack.digest);
-        let written = self.objects().put(&name, PutPayload::from_bytes(bytes)).await;
+        let written = self.objects().put(&name, PutPayload::from_iter(pieces)).await;
         written.map(|_| ()).map_err(|error| Error::store("write", &name, error))
     }
 

@@ -113,7 +113,15 @@ impl CheckpointStore {
         report: &mut ScrubReport,
     ) -> Result<Vec<(String, Manifest)>, Error> {
         let mut manifests = Vec::new();
-        let history = self.history().await?;
+        let history = match self.history().await {
+            Err(error) if error.is_damage() => {
+                let object = error.object().unwrap_or_default().to_owned();
+                report.damage.push(Damage { object, error, named_by: vec![], is_repaired: false });
+                // Which checkpoints are void is not known then.
+                self.history_without_start().await?
+            }
+            history => history?,
+        };
         let absent = self.condemned().await?.manifests;
         let counted = |name: &ManifestName| history.is_visible(name) && !absent.contains(name);
         for &name in history.names() {

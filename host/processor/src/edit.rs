@@ -12,10 +12,10 @@ use std::sync::Arc;
 use statehouse_checkpoint::{Manifest, NewSegment, PackSettings, Statistics, extend_groups};
 use statehouse_operator::CellBuf;
 use statehouse_state::segment::{Record, Stamped, Writer};
-use statehouse_state::{KeyGroup, StateId, TimerId};
+use statehouse_state::{StateId, TimerId};
 
 use crate::error::Error;
-use crate::groups::{Groups, Source};
+use crate::groups::Groups;
 use crate::inside::Inside;
 use crate::rewrite::{self, merge_all};
 use crate::view::OperatorView;
@@ -92,13 +92,18 @@ impl Inside {
             let view = Arc::new(edit.view.clone());
             let mut writer = self.writer(rewrite::Writer::Edit, index, settings);
             let in_tables = !view.recorded.tables.is_empty();
+            let mut chained: BTreeSet<u16> = view.recorded.groups.keys().copied().collect();
             if in_tables {
                 let groups = self.groups(&view, None);
-                merge_all(&view, groups, async |segment| Ok::<_, Error>(writer.add_segment(segment).await?)).await?;
+                merge_all(&view, groups, async |segment| {
+                    chained.insert(segment.group);
+                    Ok::<_, Error>(writer.add_segment(segment).await?)
+                })
+                .await?;
             }
             let cleared = self.cleared(&view, edit).await?;
             for (&group, requested) in &edit.groups {
-                let is_first = view.source(KeyGroup(group)) == Source::Nothing;
+                let is_first = !chained.contains(&group);
                 let net = net(requested, &cleared);
                 if let Some(segment) = segment(&view, group, is_first, &net) {
                     changes += segment.entries;
@@ -122,7 +127,11 @@ impl Inside {
     }
 
     /// The entries of the keys that are to be cleared, as they are now. Only their key groups are read.
-    async fn cleared(&self, view: &Arc<OperatorView>, edit: &OfOperator) -> Result<Vec<About>, Error> {
+    async fn cleared(
+        &self,
+        view: &Arc<OperatorView>,
+        edit: &OfOperator,
+    ) -> Result<Vec<About>, Error> {
         let mut keys = BTreeSet::new();
         for change in edit.groups.values().flatten() {
             if let Change::Clear { state, key } = change {
@@ -130,8 +139,7 @@ impl Inside {
             }
         }
         let groups: BTreeSet<_> = keys.iter().map(|(_, key)| view.group_of(key)).collect();
-        let sources: Vec<_> =
-            groups.into_iter().map(|group| (group, view.source(group))).collect();
+        let sources: Vec<_> = groups.into_iter().map(|group| (group, view.source(group))).collect();
         let mut groups = Groups::new(view, &self.store, &self.folders, &sources);
         let mut found = Vec::new();
         while let Some(content) = groups.next().await? {
@@ -163,11 +171,13 @@ fn net(changes: &[Change], there: &[About]) -> Net {
                 net.insert(About::State(state.0, key, entry), None);
             }
             Change::Clear { state, key } => {
-                let is_of = |about: &About| {
-                    matches!(about, About::State(id, of, _) if (*id, of) == (state.0, &key))
-                };
-                net.iter_mut().filter(|(about, _)| is_of(about)).for_each(|(_, value)| *value = None);
-                net.extend(there.iter().filter(|about| is_of(about)).map(|about| (about.clone(), None)));
+                let is_of = |about: &About| matches!(about, About::State(id, of, _) if (*id, of) == (state.0, &key));
+                net.iter_mut()
+                    .filter(|(about, _)| is_of(about))
+                    .for_each(|(_, value)| *value = None);
+                net.extend(
+                    there.iter().filter(|about| is_of(about)).map(|about| (about.clone(), None)),
+                );
             }
             Change::Timer { timer, key, time, namespace, set } => {
                 let value = set.then_some((CellBuf::Word(0), 0));
@@ -188,7 +198,8 @@ fn segment(view: &OperatorView, group: u16, is_first: bool, net: &Net) -> Option
         match about {
             About::State(state, key, entry) => {
                 let value = value.as_ref();
-                let value = value.map(|(value, stamp)| Stamped { value: value.cell(), stamp: *stamp });
+                let value =
+                    value.map(|(value, stamp)| Stamped { value: value.cell(), stamp: *stamp });
                 match entry {
                     Some(entry) => writer.entry(StateId(*state), key.cell(), entry.cell(), value),
                     None => writer.value(StateId(*state), key.cell(), value),

@@ -11,7 +11,6 @@
 use bytes::Bytes;
 
 use super::Compression;
-use crate::digest::Digest;
 
 /// Codec and raw length.
 const HEADER_BYTES: usize = 9;
@@ -36,43 +35,62 @@ pub(crate) enum Checked {
     NotYet,
 }
 
-/// Appends a chunk to a pack.
-pub(crate) fn append(pack: &mut Vec<u8>, raw: &[u8], compression: Compression) {
-    let start = pack.len();
-    pack.push(STORED);
-    pack.extend_from_slice(&(raw.len() as u64).to_le_bytes());
-    match compress(pack, raw, compression) {
-        Some(codec) => pack[start] = codec,
-        None => pack.extend_from_slice(raw),
-    }
-    let check = check(&pack[start..]);
-    pack.extend_from_slice(&check);
+/// What stands before and after the payload.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) head: [u8; HEADER_BYTES],
+    pub(super) check: [u8; CHECK_BYTES],
 }
 
-/// Appends the compressed bytes if they are fewer; otherwise leaves the pack as it was.
-fn compress(pack: &mut Vec<u8>, raw: &[u8], compression: Compression) -> Option<u8> {
-    let start = pack.len();
+impl Frame {
+    /// The frame of bytes that are stored as they are.
+    pub(super) fn stored(raw: &[u8]) -> Self {
+        let head = head(STORED, raw);
+        Self { head, check: check(&[&head, raw]) }
+    }
+}
+
+/// Appends a chunk with the compressed bytes if they are fewer. Otherwise leaves the pack as it was and returns false.
+pub(super) fn append_compressed(pack: &mut Vec<u8>, raw: &[u8], compression: Compression) -> bool {
     let (codec, bound) = match compression {
-        Compression::None => return None,
+        Compression::None => return false,
         Compression::Lz4 => (LZ4, lz4_flex::block::get_maximum_output_size(raw.len())),
         Compression::Zstd => (ZSTD, zstd::zstd_safe::compress_bound(raw.len())),
     };
-    pack.resize(start + bound, 0);
-    let target = &mut pack[start..];
+    let start = pack.len();
+    pack.reserve(HEADER_BYTES + bound + CHECK_BYTES);
+    pack.extend_from_slice(&head(codec, raw));
+    let payload = pack.len();
+    pack.resize(payload + bound, 0);
+    let target = &mut pack[payload..];
     // What cannot be compressed is stored: neither library can fail for another reason.
     let length = match compression {
         Compression::Zstd => zstd::bulk::compress_to_buffer(raw, target, ZSTD_LEVEL).ok(),
         _ => lz4_flex::block::compress_into(raw, target).ok(),
     };
-    let length = length.filter(|&length| length < raw.len());
-    pack.truncate(start + length.unwrap_or(0));
-    length.map(|_| codec)
+    let Some(length) = length.filter(|&length| length < raw.len()) else {
+        pack.truncate(start);
+        return false;
+    };
+    pack.truncate(payload + length);
+    let check = check(&[&pack[start..]]);
+    pack.extend_from_slice(&check);
+    true
 }
 
-fn check(head_and_payload: &[u8]) -> [u8; CHECK_BYTES] {
-    let digest = Digest::of(head_and_payload);
-    let (first, _) =
-        digest.as_bytes().split_first_chunk().expect("a digest is longer than a check");
+fn head(codec: u8, raw: &[u8]) -> [u8; HEADER_BYTES] {
+    let mut head = [codec; HEADER_BYTES];
+    head[1..].copy_from_slice(&(raw.len() as u64).to_le_bytes());
+    head
+}
+
+fn check(parts: &[&[u8]]) -> [u8; CHECK_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let hash = hasher.finalize();
+    let (first, _) = hash.as_bytes().split_first_chunk().expect("a hash is longer than a check");
     *first
 }
 
@@ -85,7 +103,11 @@ pub(crate) fn verify(chunk: &[u8]) -> Result<(), String> {
         .split_last_chunk()
         .filter(|(body, _)| body.len() >= HEADER_BYTES)
         .ok_or_else(|| format!("a chunk of {} bytes is too short", chunk.len()))?;
-    if check(body) == *stored { Ok(()) } else { Err("a chunk does not fit its check".to_owned()) }
+    if check(&[body]) == *stored {
+        Ok(())
+    } else {
+        Err("a chunk does not fit its check".to_owned())
+    }
 }
 
 /// The bytes that were put into a chunk. `raw_length` is how many there must be.

@@ -2,21 +2,31 @@
 
 use proptest::prelude::*;
 
-use super::chunk::{Checked, append, open, verify};
+use super::chunk::{Checked, open, verify};
 use super::*;
 
 const ALL: [Compression; 3] = [Compression::None, Compression::Lz4, Compression::Zstd];
 
+const STAMP: PackStamp = PackStamp { generation: Generation(0x0102), epoch: Epoch(3), writer: 4 };
+
+/// The bytes of a pack, and of its chunks.
+fn pack_of(raws: &[&[u8]], compression: Compression) -> (PackRef, Bytes, Vec<Bytes>) {
+    let mut pack = OpenPack::new(STAMP, 5, compression, 100);
+    let raws = raws.iter().map(|raw| Bytes::copy_from_slice(raw));
+    let chunks: Vec<_> = raws.map(|raw| pack.append(raw)).collect();
+    let (reference, pieces) = pack.close();
+    let bytes = Bytes::from(pieces.concat());
+    let chunk = |(offset, length)| bytes.slice(offset as usize..(offset + length) as usize);
+    (reference, bytes.clone(), chunks.into_iter().map(chunk).collect())
+}
+
 fn chunk_of(raw: &[u8], compression: Compression) -> Bytes {
-    let mut chunk = Vec::new();
-    append(&mut chunk, raw, compression);
-    chunk.into()
+    pack_of(&[raw], compression).2.remove(0)
 }
 
 #[test]
 fn header_is_this() {
-    let stamp = PackStamp { generation: Generation(0x0102), epoch: Epoch(3), writer: 4 };
-    let (pack, bytes) = OpenPack::new(stamp, 5, Compression::None, 0).close();
+    let (pack, bytes, _) = pack_of(&[], Compression::None);
     let expected = [
         &b"SHPK\x01\0\0\0"[..],
         &[2, 1, 0, 0, 0, 0, 0, 0],
@@ -28,6 +38,21 @@ fn header_is_this() {
     assert_eq!(bytes.len() as u64, PACK_HEADER_BYTES);
     let digest = Digest::of(&expected);
     assert_eq!(pack, PackRef { digest, length: 32, format: PackFormat::Framed });
+}
+
+#[test]
+fn large_and_small_chunks_follow_one_another() {
+    let large: Vec<u8> = (0..200_000_u32).map(|at| (at % 251) as u8).collect();
+    let raws = [&large[..10], &large, &large[5..], &large[..1], &large[..70_000]];
+    for compression in ALL {
+        let (pack, bytes, chunks) = pack_of(&raws, compression);
+        assert_eq!((pack.digest, pack.length), (Digest::of(&bytes), bytes.len() as u64));
+        let chunk_bytes: usize = chunks.iter().map(Bytes::len).sum();
+        assert_eq!(bytes.len() - chunk_bytes, 32);
+        for (raw, chunk) in raws.iter().zip(chunks) {
+            assert_eq!(open(&chunk, raw.len() as u64, Checked::NotYet).unwrap(), *raw);
+        }
+    }
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn steady_state_costs_one_request() {
     let directory = tempfile::tempdir().unwrap();
     block_on(async {
         let mut writer = store.task_writer(STAMP, PackSettings::default());
-        for group in 0..64 {
+        for group in 0..24 {
             writer.add_segment(segment(group, vec![7; 500_000])).await.unwrap();
         }
         for (name, length) in [("CURRENT", 16), ("OPTIONS", 7_000), ("MANIFEST", 900_000)] {

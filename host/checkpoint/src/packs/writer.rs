@@ -242,9 +242,9 @@ impl TaskWriter {
             (self.store.clone(), self.stamp, self.settings.compression);
         self.running.push_back(Background::start(async move {
             let sequence = batch.sequence;
-            let (pack, bytes, chunks) = unblock(move || batch.pack(stamp, compression)).await?;
-            store.put_pack(pack, bytes).await?;
-            Ok((sequence, Written { pack, chunks }))
+            let (written, pieces) = unblock(move || batch.pack(stamp, compression)).await?;
+            store.put_pieces(written.pack, pieces).await?;
+            Ok((sequence, written))
         }));
         Ok(())
     }
@@ -286,26 +286,26 @@ impl Batch {
         self.chunks.len() - 1
     }
 
-    /// Makes the pack.
+    /// Makes the pack. Returns its bytes in pieces too.
     fn pack(
         self,
         stamp: PackStamp,
         compression: Compression,
-    ) -> Result<(PackRef, Bytes, Vec<(u64, u64, u64)>), Error> {
-        let capacity = PACK_HEADER_BYTES + self.bytes_max;
-        let capacity = usize::try_from(capacity).expect("a pack fits into memory");
-        let mut pack = OpenPack::new(stamp, self.sequence, compression, capacity);
+    ) -> Result<(Written, Vec<Bytes>), Error> {
+        let bytes = usize::try_from(self.bytes_max).expect("a pack fits into memory");
+        let mut pack = OpenPack::new(stamp, self.sequence, compression, bytes);
         let mut chunks = Vec::with_capacity(self.chunks.len());
         for source in self.chunks {
             let raw = match source {
                 Source::Bytes(bytes) => bytes,
                 Source::File(part) => part.read()?,
             };
-            let (offset, length) = pack.append(&raw);
-            chunks.push((offset, length, raw.len() as u64));
+            let raw_length = raw.len() as u64;
+            let (offset, length) = pack.append(raw);
+            chunks.push((offset, length, raw_length));
         }
-        let (reference, bytes) = pack.close();
-        Ok((reference, bytes, chunks))
+        let (pack, pieces) = pack.close();
+        Ok((Written { pack, chunks }, pieces))
     }
 }
 
