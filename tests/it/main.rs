@@ -16,6 +16,7 @@ mod kinds;
 mod misbehaving;
 mod nexmark;
 mod owners;
+mod remote;
 mod savepoints;
 mod settings;
 mod state;

@@ -14,7 +14,9 @@ fn lines(place: &Workplace, arguments: &[&str]) -> Vec<Value> {
 fn finished(backend: &str) -> Workplace {
     let place = Workplace::with_guests(&JOB.replace("rate = 10000\n", ""));
     let set = format!("state.backend={backend}");
-    place.run(&["run", "job.toml", "--set", &set, "--set", "operator.sum.parallelism=2"]).succeeded();
+    place
+        .run(&["run", "job.toml", "--set", &set, "--set", "operator.sum.parallelism=2"])
+        .succeeded();
     place
 }
 
@@ -40,7 +42,10 @@ fn both_backends_show_the_same_state() {
     let text = place.run(&["state", "get", "job.toml", "sum.sum", &key]).succeeded().stdout;
     let value = heap[0]["value"].to_string();
     let width = value.len().max(5);
-    let expected = format!("state  key  entry  {:width$}  expires\nsum    {key:3}  -      {value:width$}  -\n", "value");
+    let expected = format!(
+        "state  key  entry  {:width$}  expires\nsum    {key:3}  -      {value:width$}  -\n",
+        "value"
+    );
     assert_eq!(text, expected);
     let limited = place.run(&["state", "scan", "job.toml", "sum.sum", "--limit", "3"]).succeeded();
     assert_eq!(limited.stdout.lines().count(), 4);
@@ -57,18 +62,29 @@ fn what_is_edited_is_what_a_run_goes_on_with() {
         let changes = ["--set", "sum.sum", &one, "-4711", "--delete", "sum.sum", &other];
         let edited = place.run(&[&edit[..], &changes[..]].concat()).succeeded().json();
         assert_eq!(edited["changes"], 2, "{edited}");
-        let found = lines(&place, &["state", "diff", "job.toml", "job.toml@mended", "--values-before", "--json"]);
+        let found = lines(
+            &place,
+            &["state", "diff", "job.toml", "job.toml@mended", "--values-before", "--json"],
+        );
         let mut kinds: Vec<_> = found.iter().map(|line| line["change"].as_str().unwrap()).collect();
         kinds.sort_unstable();
         assert_eq!(kinds, ["changed", "removed"], "{found:?}");
         let text = place.run(&["state", "diff", "job.toml", "job.toml@mended"]).succeeded();
         assert!(text.stdout.contains("-4711") && text.stderr.contains("2 differences"), "{text:?}");
-        place.run(&["state", "scan", "job.toml", "sum.sum", "--parquet", "sum.parquet"]).succeeded();
-        let import = ["state", "edit", "job.toml@mended", "--name", "again", "--import", "sum.parquet"];
+        place
+            .run(&["state", "scan", "job.toml", "sum.sum", "--parquet", "sum.parquet"])
+            .succeeded();
+        let import =
+            ["state", "edit", "job.toml@mended", "--name", "again", "--import", "sum.parquet"];
         place.run(&import).succeeded();
-        let same = lines(&place, &["state", "diff", "job.toml", "job.toml@again", "--values-before", "--json"]);
+        let same = lines(
+            &place,
+            &["state", "diff", "job.toml", "job.toml@again", "--values-before", "--json"],
+        );
         assert!(same.is_empty(), "{same:?}");
-        place.run(&["run", "job.toml", "--from", "mended", "--set", "source.numbers.records=40001"]).succeeded();
+        place
+            .run(&["run", "job.toml", "--from", "mended", "--set", "source.numbers.records=40001"])
+            .succeeded();
         let after = lines(&place, &["state", "get", "job.toml", "sum.sum", &one, "--json"]);
         assert!(after[0]["value"].as_i64().unwrap() < 0, "{after:?}");
     }
@@ -86,7 +102,9 @@ fn what_is_not_there_is_told() {
     assert_eq!(nothing.code, Some(1));
     place.run(&["state", "edit", "job.toml", "--name", "same"]).refused(&["--set", "--import"]);
     let set = ["--set", "sum.sum", "1", "x"];
-    place.run(&[&["state", "edit", "job.toml", "--name", "same"], &set[..]].concat()).refused(&["`x` is no s64"]);
+    place
+        .run(&[&["state", "edit", "job.toml", "--name", "same"], &set[..]].concat())
+        .refused(&["`x` is no s64"]);
     let set = ["--set", "sum.sum", "1", "7"];
     let edit = [&["state", "edit", "job.toml", "--name", "same"], &set[..]].concat();
     place.run(&edit).succeeded();

@@ -8,16 +8,17 @@ use crate::scheduler::{Death, Ending, Scenario};
 #[test]
 fn a_crash_at_every_single_store_call_loses_and_doubles_nothing() {
     for seed in [1, 2] {
-        let mut undisturbed = Scenario::new(seed);
+        let mut undisturbed = Scenario::short(seed);
         assert_eq!(undisturbed.run(Death::Never), Ending::Completed);
         let calls = undisturbed.world.store.calls();
         assert!(calls > 40, "{calls} calls: the run is too short to be a test");
         for calls in 0..calls {
-            let mut scenario = Scenario::new(seed);
-            let ending = scenario.run(Death::AfterCalls(calls));
-            assert!(matches!(ending, Ending::Died(_)), "seed {seed}, {calls} calls: {ending:?}");
+            let mut scenario = Scenario::short(seed);
+            // The calls of the last collection come when all is done.
+            if scenario.run(Death::AfterCalls(calls)) != Ending::Completed {
+                scenario.complete();
+            }
             scenario.world.store.heal();
-            assert_eq!(scenario.run(Death::Never), Ending::Completed, "seed {seed}, {calls} calls");
             scenario.check();
         }
     }
@@ -25,10 +26,10 @@ fn a_crash_at_every_single_store_call_loses_and_doubles_nothing() {
 
 #[test]
 fn an_answer_lost_at_every_single_store_call_loses_and_doubles_nothing() {
-    let mut undisturbed = Scenario::new(5);
+    let mut undisturbed = Scenario::short(5);
     assert_eq!(undisturbed.run(Death::Never), Ending::Completed);
     for calls in 0..undisturbed.world.store.calls() {
-        let mut scenario = Scenario::new(5);
+        let mut scenario = Scenario::short(5);
         scenario.world.store.lose_answer_after(calls);
         // The store did what it was asked and did not say so: the process goes on, or stops and is started again.
         if scenario.run(Death::Never) != Ending::Completed {

@@ -1,5 +1,6 @@
 //! The simulation: engine, coordinator and checkpoint protocol, with native operators, under a clock, a store and a
-//! scheduler that a seed decides. No threads, no wasm, no real time; the heap for state, and in some runs RocksDB.
+//! scheduler that a seed decides. No threads (but in `threads`), no wasm, no real time; the heap for state, and in some
+//! runs RocksDB.
 //!
 //! The checks are always the same: whatever happened, once the job has ended the world outside has seen every result
 //! exactly once.
@@ -12,6 +13,7 @@ mod owners;
 mod savepoints;
 mod scheduler;
 mod stalls;
+mod threads;
 mod world;
 
 use scheduler::{Death, Ending, Scenario};

@@ -1,7 +1,10 @@
-//! Savepoints: a job that stops at one and goes on, and one that is forked.
+//! Savepoints: a job that stops at one and goes on, and one that is forked; and the other ways to stop.
 
 use futures::executor::block_on;
 use statehouse_checkpoint::OriginRecord;
+use statehouse_engine::Stop;
+use statehouse_tests::outside::Number;
+use statehouse_tests::tally::expected_sums;
 
 use crate::scheduler::{Death, Ending, Parent, Scenario};
 
@@ -63,5 +66,62 @@ fn a_fork_and_its_parent_go_their_ways_and_both_are_collected() {
             let manifest = block_on(own.read(epoch)).unwrap();
             assert!(block_on(own.verify(&manifest)).unwrap().is_empty(), "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn what_a_job_has_no_place_for_any_more_is_refused_or_dropped_by_name() {
+    let mut scenario = Scenario::new(650);
+    scenario.stop_after = Some((3000, "before-upgrade".to_owned()));
+    assert_eq!(scenario.run(Death::Never), Ending::Stopped);
+    // From here on without the ledger, its sinks and the source of its rules.
+    scenario.tardy = true;
+    let Ending::Died(reason) = scenario.run(Death::Never) else { panic!("it was not refused") };
+    assert!(reason.contains("--allow-non-restored-state"), "{reason}");
+    scenario.drop_unclaimed = true;
+    let life = scenario.start().unwrap();
+    for gone in ["the state of operator `ledger`", "the position of source `rules`"] {
+        let dropped = &life.job.dropped;
+        assert!(dropped.iter().any(|what| what == gone), "{dropped:?}");
+    }
+    drop(life);
+    scenario.complete();
+    scenario.world.check_raw(None);
+    scenario.check_store();
+}
+
+#[test]
+fn draining_fires_every_window_that_was_begun() {
+    for seed in 660..670 {
+        let mut scenario = Scenario::new(seed);
+        scenario.stop_after = Some((seed % 10 * 500, "drained".to_owned()));
+        scenario.stop = Stop::Drain;
+        assert_eq!(scenario.run(Death::Never), Ending::Stopped);
+        let taken = scenario.world.raw.committed().into_iter();
+        let taken = taken.map(|(time, key, value)| Number {
+            time,
+            key: key.unwrap(),
+            value: value.parse().unwrap(),
+        });
+        assert!(scenario.world.sums.committed() == expected_sums(taken), "seed {seed}");
+        assert!(scenario.world.raw.committed().len() < 1500, "seed {seed}: nothing was left");
+        scenario.check_store();
+    }
+}
+
+#[test]
+fn a_cancelled_job_goes_on_from_its_newest_checkpoint() {
+    for seed in 680..690 {
+        let mut scenario = Scenario::new(seed);
+        let mut life = scenario.start().unwrap();
+        for _ in 0..seed % 10 * 600 {
+            assert_eq!(scenario.step(&mut life), None);
+        }
+        life.job.handle.stop(Stop::Cancel);
+        let ending = std::iter::repeat_with(|| scenario.step(&mut life)).find_map(|ending| ending);
+        assert_eq!(ending, Some(Ending::Stopped));
+        drop(life);
+        scenario.complete();
+        scenario.check();
     }
 }

@@ -18,7 +18,7 @@ use statehouse_engine::{
 use tempfile::TempDir;
 
 use crate::backends::{Backends, folder};
-use crate::world::World;
+use crate::world::{RECORDS, World};
 
 /// When the process of a run dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub(crate) struct Scenario {
     /// Whether more than half of the lives of the process, by chance, keep their state in RocksDB. They take long.
     pub(crate) rocks: bool,
     pub(crate) mode: Mode,
+    pub(crate) drop_unclaimed: bool,
+    pub(crate) restores_max: usize,
     /// The store call from which on the store fails for a while, and the process goes on.
     pub(crate) outage: Option<u64>,
     /// The store call, counted from when the job runs, that is never answered, and whether it takes effect.
@@ -68,6 +70,8 @@ pub(crate) struct Scenario {
     pub(crate) savepoint_every: u32,
     /// The savepoint at which the job is to stop, and after how many turns it is asked for.
     pub(crate) stop_after: Option<(u64, String)>,
+    /// How it is to stop then.
+    pub(crate) stop: Stop,
     pub(crate) parent: Option<Parent>,
     /// Savepoints that were asked for.
     asked: Vec<(String, SavepointTicket)>,
@@ -76,7 +80,7 @@ pub(crate) struct Scenario {
 
 /// A process that runs the job.
 pub(crate) struct Life {
-    job: Assembled,
+    pub(crate) job: Assembled,
     finished: Vec<bool>,
     turns: u64,
     /// Until when the publisher gets no time.
@@ -86,7 +90,12 @@ pub(crate) struct Life {
 
 impl Scenario {
     pub(crate) fn new(seed: u64) -> Self {
-        Self::on(World::new(seed), seed)
+        Self::on(World::new(seed, RECORDS), seed)
+    }
+
+    /// One with fewer records, to be run very often.
+    pub(crate) fn short(seed: u64) -> Self {
+        Self::on(World::new(seed, RECORDS / 2), seed)
     }
 
     /// A job on a world that is there already.
@@ -101,10 +110,13 @@ impl Scenario {
             tardy: false,
             rocks: false,
             mode: Mode::ExactlyOnce,
+            drop_unclaimed: false,
+            restores_max: 1,
             outage: None,
             stall: None,
             savepoint_every: 400,
             stop_after: None,
+            stop: Stop::Checkpoint,
             parent: None,
             asked: Vec::new(),
             runs: 0,
@@ -120,7 +132,7 @@ impl Scenario {
             true => Backends::rocks(folder.path()),
             false => Backends::heap(folder.path()),
         };
-        let job = self.assemble(backends)?;
+        let job = self.assemble(backends, Arc::new(self.clock.clone()))?;
         if let Some((calls, takes_effect)) = self.stall {
             self.world.store.stall_after(calls, takes_effect);
         }
@@ -128,7 +140,12 @@ impl Scenario {
         Ok(Life { job, finished, turns: 0, publisher_sleeps: 0, _folder: folder })
     }
 
-    fn assemble(&mut self, backends: Backends) -> Result<Assembled, String> {
+    /// Puts the job together, to run by this clock.
+    pub(crate) fn assemble(
+        &mut self,
+        backends: Backends,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Assembled, String> {
         let mut store = self.world.store.checkpoints();
         if let Some(parent) = &self.parent {
             store = store.with_origin(parent.store.clone(), parent.origin.clone());
@@ -140,10 +157,10 @@ impl Scenario {
             settings: self.settings(),
             checkpoints: Some(Checkpoints { store, lease }),
             restore,
-            clock: Arc::new(self.clock.clone()),
+            clock,
             backend: backends.factory,
             scratch: Some(backends.scratch),
-            restores_max: 1,
+            restores_max: self.restores_max,
             seed: 7,
         };
         assemble(plan).map_err(|error| error.to_string())
@@ -169,7 +186,7 @@ impl Scenario {
             manifest,
             point,
             continues: true,
-            drop_unclaimed: false,
+            drop_unclaimed: self.drop_unclaimed,
             fork,
         }))
     }
@@ -297,7 +314,7 @@ impl Scenario {
             self.asked.push((name, handle.savepoint(request)));
         }
         if let Some((_, name)) = self.stop_after.take_if(|(turns, _)| life.turns > *turns) {
-            let then = Some(Stop::Checkpoint);
+            let then = Some(self.stop);
             let request = SavepointRequest { name: Some(name.clone()), then };
             self.asked.push((name, handle.savepoint(request)));
         }

@@ -16,9 +16,9 @@ use statehouse_tests::outside::{DISORDER, Number, Numbers, Outside, Row};
 use statehouse_tests::tally::{self, TallyFactory, expected_poison, expected_sums};
 
 /// How many records a run has.
-const RECORDS: u64 = 1500;
-/// How many rules come in beside them, for the first two thirds of the time.
-const RULES: u64 = 60;
+pub(crate) const RECORDS: u64 = 1500;
+/// How many records there are for each rule that comes in beside them, for the first two thirds of the time.
+const RECORDS_PER_RULE: u64 = 25;
 
 /// What survives the death of the process.
 pub(crate) struct World {
@@ -34,10 +34,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, records: u64) -> Self {
         Self {
-            numbers: Numbers::new(seed, RECORDS),
-            rules: Numbers::new(!seed, RULES).every(50),
+            numbers: Numbers::new(seed, records),
+            rules: Numbers::new(!seed, records / RECORDS_PER_RULE).every(50),
             sums: Outside::default(),
             reports: Outside::default(),
             spent: Outside::default(),
@@ -51,7 +51,7 @@ impl World {
     /// The same inputs, and outputs and a store that nothing has come to.
     pub(crate) fn beside(&self) -> Self {
         let (numbers, rules) = (self.numbers.clone(), self.rules.clone());
-        Self { numbers, rules, ..Self::new(0) }
+        Self { numbers, rules, ..Self::new(0, 0) }
     }
 
     /// The job, with a parallelism by chance. If it is `tardy`, many records come after their window is over: what is

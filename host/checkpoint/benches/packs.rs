@@ -1,8 +1,8 @@
 //! State of 1 GB written as packs and read again, beside plain writes and reads of as many bytes on the same disk.
 //!
 //! Everything is flushed to the disk before a write counts, and nothing is in the page cache when it is read. Plain
-//! writes and reads are files of the size of a pack, by as many threads as the writer uploads packs. The store is a local
-//! directory in the folder for temporary files, or in the one that is given as argument.
+//! writes and reads are files of the size of a pack, by as many threads as the writer uploads packs. The store is a
+//! local directory in the folder for temporary files, or in the one that is given as argument.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -229,6 +229,22 @@ impl Error {
         matches!(self, Self::Fenced { .. } | Self::AlreadyPublished { .. })
     }
 
+    /// The object in the store that it is about, if it is about one.
+    pub fn object(&self) -> Option<&str> {
+        match self {
+            Self::BrokenRule { object, .. }
+            | Self::Store { object, .. }
+            | Self::Missing { object }
+            | Self::Damaged { object, .. }
+            | Self::Malformed { object, .. }
+            | Self::NewerFormat { object, .. }
+            | Self::NameTaken { object }
+            | Self::CollectedMeanwhile { object, .. } => Some(object),
+            Self::OriginClosed { origin, .. } => Some(origin),
+            _ => None,
+        }
+    }
+
     /// This error and its causes, from the outermost to the innermost, as one line.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();

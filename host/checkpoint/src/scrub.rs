@@ -1,4 +1,5 @@
-//! Scrubbing: everything in the store is read and compared with its hash, and mended from another store if there is one.
+//! Scrubbing: everything in the store is read and compared with its hash, and mended from another store if there is
+//! one.
 //!
 //! Unlike a look at one checkpoint it covers what nothing names, and it never takes a pack from the local copy for the
 //! store's own. While the job runs, what is collected meanwhile is not taken for damage.
@@ -72,8 +73,8 @@ struct Named {
 }
 
 impl CheckpointStore {
-    /// Reads every manifest, savepoint, pin, record and pack and checks it. What is damaged or missing is replaced by what
-    /// `repair_from` has, where that is certain to be the same.
+    /// Reads every manifest, savepoint, pin, record and pack and checks it. What is damaged or missing is replaced by
+    /// what `repair_from` has, where that is certain to be the same.
     ///
     /// # Errors
     /// Failures of either store: then nothing is known.
@@ -113,7 +114,15 @@ impl CheckpointStore {
         report: &mut ScrubReport,
     ) -> Result<Vec<(String, Manifest)>, Error> {
         let mut manifests = Vec::new();
-        let history = self.history().await?;
+        let history = match self.history().await {
+            Err(error) if error.is_damage() => {
+                let object = error.object().unwrap_or_default().to_owned();
+                report.damage.push(Damage { object, error, named_by: vec![], is_repaired: false });
+                // Which checkpoints are void is not known then.
+                self.history_without_start().await?
+            }
+            history => history?,
+        };
         let absent = self.condemned().await?.manifests;
         let counted = |name: &ManifestName| history.is_visible(name) && !absent.contains(name);
         for &name in history.names() {

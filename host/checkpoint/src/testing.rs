@@ -1,5 +1,7 @@
 //! A store that fails on demand, for tests: crash after the n-th request, lose an answer, never answer, damage.
 
+pub mod servers;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -186,16 +188,17 @@ impl Faults {
     }
 
     /// A listing, which is one request.
-    fn listed<'a>(
+    fn listed(
         self: &Arc<Self>,
-        listed: BoxStream<'a, Result<ObjectMeta>>,
-    ) -> BoxStream<'a, Result<ObjectMeta>> {
+        list: impl FnOnce() -> BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        // A store in memory looks when it is asked for the list, so what happens before must have happened by then.
         let admitted = self.admit().and_then(|call| self.answer(call, Ok(call)));
         let faults = Arc::clone(self);
         match admitted {
             Ok(call) => stream::once(async move { faults.wait(call, false).await })
                 .filter_map(|()| std::future::ready(None))
-                .chain(listed)
+                .chain(list())
                 .boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
@@ -278,8 +281,7 @@ impl ObjectStore for FaultStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list(prefix);
-        self.faults.listed(listed)
+        self.faults.listed(|| self.inner.list(prefix))
     }
 
     fn list_with_offset(
@@ -287,8 +289,7 @@ impl ObjectStore for FaultStore {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list_with_offset(prefix, offset);
-        self.faults.listed(listed)
+        self.faults.listed(|| self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

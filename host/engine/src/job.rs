@@ -14,22 +14,20 @@ use statehouse_state::{Backend, KeyGroupRange, KeyGroups};
 
 use self::builder::Builder;
 use self::state::{Restoring, restore_states};
-use self::wiring::{Ends, Wiring};
-use crate::budget::Budget;
+use self::wiring::Wiring;
 use crate::clock::Clock;
 use crate::coordinator::{Coordinator, Start};
 use crate::driver::{Driver, DriverEnds};
 use crate::error::JobError;
-use crate::graph::{Graph, NodeKind};
-use crate::handle::{JobHandle, TaskEntry};
-use crate::metrics::TaskMetrics;
+use crate::graph::Graph;
+use crate::handle::{JobHandle, TaskKind};
 use crate::publish::assembly::Assembly;
 use crate::publish::line::line;
 use crate::publish::service::Service;
 use crate::publish::{Checkpoints, Publisher};
 use crate::recovery::RestorePoint;
 use crate::settings::CheckpointSettings;
-use crate::task::{Frame, Gate, Outlets, Reports, Task};
+use crate::task::Task;
 
 mod builder;
 mod sinks;
@@ -102,68 +100,41 @@ pub struct Assembled {
 /// # Errors
 /// If anything cannot be opened or restored. Nothing has run then, and nothing is lost.
 pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
-    let JobPlan {
-        graph,
-        settings,
-        checkpoints,
-        restore,
-        clock,
-        backend,
-        scratch,
-        restores_max,
-        seed,
-    } = plan;
+    let JobPlan { graph, settings, checkpoints, restore, clock, backend, .. } = plan;
     let dropped = restore.as_ref().map(|restore| restore.check(&graph)).transpose()?;
-    for what in dropped.iter().flatten() {
+    let dropped = dropped.unwrap_or_default();
+    for what in &dropped {
         tracing::warn!("{what} is dropped: the job has no place for it any more");
     }
     // All state is read before anything outside of this process is touched: what cannot be read is found by then.
-    let restoring =
-        Restoring { restore: restore.as_ref(), backends: &*backend, scratch: scratch.as_deref() };
-    let states = restore_states(&graph, restoring, restores_max)?;
+    let (backends, scratch) = (&*backend, plan.scratch.as_deref());
+    let restoring = Restoring { restore: restore.as_ref(), backends, scratch };
+    let states = restore_states(&graph, restoring, plan.restores_max)?;
     sinks::check(&graph, restore.as_ref())?;
     let first_epoch = begin_run(checkpoints.as_ref(), restore.as_ref())?;
-    let driver_parker = Parker::new();
     sinks::recover(&graph, restore.as_ref())?;
-    let mut builder = Builder::new(&graph, restore.as_ref(), states, seed);
-    let driver_unparker = driver_parker.unparker().clone();
-    let mut wiring = Wiring::new(&graph, &builder.watermarks(), driver_unparker);
-    let budget = Budget::new(wiring.unparkers());
-    let mut tasks = Vec::with_capacity(graph.tasks());
-    let mut entries = Vec::with_capacity(graph.tasks());
-    for (node_index, node) in graph.nodes.iter().enumerate() {
-        for task in 0..node.parallelism {
-            let Ends { channels, outlets, control, reports, parker, index } =
-                wiring.take(node_index, task);
-            let gate = Gate::new(channels, settings.mode);
-            let body = builder.body(node, task, index, gate, node_index)?;
-            let metrics = Arc::new(TaskMetrics::default());
-            entries.push(TaskEntry::new(node, task, Arc::clone(&metrics)));
-            let frame = Frame {
-                index,
-                name: format!("{}/{task}", node.id),
-                clock: Arc::clone(&clock),
-                outlets: Outlets::new(outlets, graph.key_groups),
-                reports: Reports::new(reports),
-                metrics,
-                budget: Arc::clone(&budget),
-            };
-            tasks.push((Task::new(frame, control, body), parker));
-        }
-    }
-    let sources = graph.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Source(_)));
+
+    let driver_parker = Parker::new();
+    let driver_unparker = driver_parker.unparker();
+    let builder = Builder::new(&graph, restore.as_ref(), states, plan.seed);
+    let mut wiring = Wiring::new(&graph, &builder.watermarks(), driver_unparker.clone());
+    let (tasks, entries) = builder.tasks(&mut wiring, settings.mode, &clock)?;
+    let sources = entries.iter().filter(|entry| entry.kind == TaskKind::Source).count();
     let continued = restore.filter(|restore| restore.continues);
     let start = Start {
         durable: checkpoints.is_some(),
         tasks: tasks.len(),
-        sources: sources.map(|node| node.parallelism as usize).sum(),
+        sources,
         restored: continued.as_ref().map(RestorePoint::epoch),
         first_epoch,
         now: clock.now(),
     };
-    let handle = JobHandle::new(entries, driver_parker.unparker().clone());
-    let (driver_line, publisher_line) = line(driver_parker.unparker().clone());
-    let durable = checkpoints.is_some();
+    let (driver_line, publisher_line) = line(driver_unparker.clone());
+    let ends = DriverEnds {
+        line: checkpoints.is_some().then_some(driver_line),
+        reports: wiring.reports,
+        controls: wiring.controls,
+    };
     let publisher = checkpoints.map(|checkpoints| {
         Publisher::new(Service {
             assembly: Assembly::new(&graph, checkpoints.lease.generation()),
@@ -175,14 +146,9 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
             previous: continued.map(|restore| Arc::new(restore.manifest)),
         })
     });
-    let ends = DriverEnds {
-        line: durable.then_some(driver_line),
-        reports: wiring.reports,
-        controls: wiring.controls,
-    };
+    let handle = JobHandle::new(entries, driver_unparker.clone());
     let coordinator = Coordinator::new(settings, start);
     let driver = Driver::new(&graph, coordinator, ends, clock, &handle);
-    let dropped = dropped.unwrap_or_default();
     Ok(Assembled { tasks, driver, driver_parker, publisher, handle, dropped })
 }
 

@@ -1,8 +1,8 @@
 //! Publishing checkpoints: what the tasks hand over becomes packs, then a manifest.
 //!
-//! One publisher serves a job, beside the driver: on a thread of its own in production, step by step in a simulation.
-//! Parts of a checkpoint are uploaded as they come, and those of the next one while a manifest is being published.
-//! Manifests are published in order.
+//! One publisher serves a job, beside the driver: in a tokio runtime in production, step by step in a simulation. Parts
+//! of a checkpoint are uploaded as they come, and those of the next one while a manifest is being published. Manifests
+//! are published in order; what expired is collected in between.
 
 use std::fmt;
 use std::task::{Context, Waker};

@@ -152,8 +152,8 @@ impl RestorePoint {
         Ok(dropped.into_iter().map(|what| format!("{what} of operator `{}`", before.id)).collect())
     }
 
-    /// A source that is gone, or has another name, is refused, or forgotten. A sink that is gone takes along what it had
-    /// prepared and not committed, which is said and left to the user.
+    /// A source that is gone, or has another name, is refused, or forgotten. A sink that is gone takes along what it
+    /// had prepared and not committed, which is said and left to the user.
     fn check_position(
         &self,
         before: &OperatorState,
@@ -331,4 +331,31 @@ fn shares(files: &[FileRef]) -> impl Iterator<Item = &[FileRef]> {
 /// Whether anything would be lost without the operator.
 fn has_state(operator: &OperatorState) -> bool {
     operator.has_keyed_state() || operator.tasks.iter().any(|task| task.state.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use statehouse_checkpoint::Location;
+
+    use super::*;
+
+    #[test]
+    fn shares_hold_every_file_once_in_order() {
+        let file = |length: usize| FileRef {
+            name: length.to_string(),
+            identity: None,
+            content: SegmentRef {
+                full: true,
+                entries: 0,
+                location: Location::Inline(vec![0; length].into()),
+            },
+        };
+        for lengths in [vec![], vec![0], vec![0, 0, 0], vec![7; 40], vec![1, 1, 900, 1, 1]] {
+            let files: Vec<FileRef> = lengths.into_iter().map(file).collect();
+            let shares: Vec<&[FileRef]> = shares(&files).collect();
+            assert_eq!(shares.concat(), files);
+            assert!(shares.len() <= FILE_SHARES + 1);
+            assert!(shares.iter().all(|share| !share.is_empty()));
+        }
+    }
 }

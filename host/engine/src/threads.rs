@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use crate::clock::Clock;
 use crate::driver::{Driver, Turn};
 use crate::error::JobError;
-use crate::handle::Ending;
+use crate::handle::{Ending, Stop};
 use crate::job::Assembled;
 use crate::publish::Publisher;
 use crate::task::{Step, Task};
@@ -21,7 +21,7 @@ use crate::task::{Step, Task};
 /// The longest that a thread sleeps without looking whether the job is over.
 const PARK_MAX: Duration = Duration::from_millis(100);
 
-/// How long the publisher has, once the job is over, to end what it is about.
+/// How long the publisher has, once all is committed, to end what it is about: a collection.
 const PUBLISHER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs a job to its end: until all sources are exhausted, it is stopped, or it fails. The publisher runs in the tokio
@@ -55,7 +55,9 @@ pub fn run(job: Assembled, clock: &Arc<dyn Clock>) -> Result<Ending, JobError> {
     });
     driver.hang_up();
     if let Some(publishing) = publishing {
-        publishing.end(driver);
+        // Nobody needs what is left of the work of a job that failed.
+        let orderly = ending.as_ref().is_ok_and(|ending| *ending != Ending::Stopped(Stop::Cancel));
+        publishing.end(driver, if orderly { PUBLISHER_PATIENCE } else { Duration::ZERO });
     }
     ending
 }
@@ -94,9 +96,9 @@ impl Publishing {
     }
 
     /// Leaves the publisher some time to end what it was told, and then cuts it short, by dropping the driver.
-    fn end(self, driver: Driver) {
+    fn end(self, driver: Driver, patience: Duration) {
         // An error says that it has ended already.
-        let _ = self.ended.recv_timeout(PUBLISHER_PATIENCE);
+        let _ = self.ended.recv_timeout(patience);
         drop(driver);
         if let Some(runtime) = self.runtime {
             // A store that does not answer must not hold the process.

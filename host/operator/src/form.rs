@@ -3,7 +3,9 @@
 use std::fmt;
 
 use serde_json::{Value, json};
-use statehouse_state::{Cell, KeyLayout, Merge, StateDeclaration, TaskStateDeclaration, ValueLayout};
+use statehouse_state::{
+    Cell, KeyLayout, Merge, StateDeclaration, TaskStateDeclaration, ValueLayout,
+};
 
 use crate::description::{Codec, KeyType};
 use crate::structure::{Elements, Structure};

@@ -123,8 +123,8 @@ mod tests {
         let encoded = day().encode(&shown).unwrap();
         // What rmp-serde writes for such a struct: arrays of fields, variants as maps of one.
         let expected: &[u8] = &[
-            0x94, 3, 0x81, 0xa4, b'B', b'u', b's', b'y', 0x91, 0xfc, 0xc0, 0x81, 7, 0xcb, 0x3f, 0xf0, 0,
-            0, 0, 0, 0, 0,
+            0x94, 3, 0x81, 0xa4, b'B', b'u', b's', b'y', 0x91, 0xfc, 0xc0, 0x81, 7, 0xcb, 0x3f,
+            0xf0, 0, 0, 0, 0, 0, 0,
         ];
         assert_eq!(encoded, expected);
         assert_eq!(day().decode(&encoded), Some(shown));

@@ -100,7 +100,9 @@ impl RowFile {
         self.write()?;
         let done = match &mut self.target {
             Target::Arrow(writer) => writer.finish().map_err(|error| error.to_string()),
-            Target::Parquet(writer) => writer.finish().map(|_| ()).map_err(|error| error.to_string()),
+            Target::Parquet(writer) => {
+                writer.finish().map(|_| ()).map_err(|error| error.to_string())
+            }
         };
         done.map_err(|reason| Error::file(&self.path, "written", reason))
     }

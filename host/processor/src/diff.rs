@@ -98,7 +98,8 @@ impl Inside {
     ) -> Result<Compared, E> {
         if self.manifest.key_groups != other.manifest.key_groups {
             let (mine, theirs) = (self.manifest.key_groups, other.manifest.key_groups);
-            let reason = format!("{} has {mine} key groups, and {} has {theirs}", self.name, other.name);
+            let reason =
+                format!("{} has {mine} key groups, and {} has {theirs}", self.name, other.name);
             return Err(Error::Incomparable { reason }.into());
         }
         let mut compared = Compared::default();
@@ -118,7 +119,9 @@ impl Inside {
             if options.operator.as_ref().is_some_and(|wanted| wanted != view.id()) {
                 continue;
             }
-            let of = |views: &[OperatorView]| views.iter().find(|other| other.id() == view.id()).cloned();
+            let of = |views: &[OperatorView]| {
+                views.iter().find(|other| other.id() == view.id()).cloned()
+            };
             let pair = Pair::new(of(&mine), of(&theirs), options)?;
             pair.groups(self, other, options, &mut totals, &mut count).await?;
             pair.tasks(self, other, &mut count).await?;
@@ -242,7 +245,9 @@ impl Pair {
             let tasks = view.iter().flat_map(|view| &view.recorded.tasks);
             tasks.map(|task| (task.task, task.state.clone())).collect::<Vec<_>>()
         };
-        if refs(&self.old) == refs(&self.new) || matches!(self.part, Some(Part::State(_) | Part::Timer(_))) {
+        if refs(&self.old) == refs(&self.new)
+            || matches!(self.part, Some(Part::State(_) | Part::Timer(_)))
+        {
             return Ok(());
         }
         let view = self.view();
@@ -280,12 +285,7 @@ struct Planned<'m> {
 
 impl<'m> Planned<'m> {
     /// `None` if both are the same.
-    fn new(
-        group: KeyGroup,
-        old: Source<'m>,
-        new: Source<'m>,
-        values_before: bool,
-    ) -> Option<Self> {
+    fn new(group: KeyGroup, old: Source<'m>, new: Source<'m>, values_before: bool) -> Option<Self> {
         match (old, new) {
             (Source::Nothing, Source::Nothing) => None,
             (Source::Segments(one), Source::Segments(other)) => {
@@ -318,7 +318,8 @@ fn are_same(one: &TablesRef, other: &TablesRef) -> bool {
         contents.sort();
         contents
     };
-    one.files == other.files || (one.start, one.end, contents(one)) == (other.start, other.end, contents(other))
+    one.files == other.files
+        || (one.start, one.end, contents(one)) == (other.start, other.end, contents(other))
 }
 
 fn part_of(record: &Record<'_>) -> Part {

@@ -127,7 +127,11 @@ impl Inside {
     }
 
     /// The entries of the keys that are to be cleared, as they are now. Only their key groups are read.
-    async fn cleared(&self, view: &Arc<OperatorView>, edit: &OfOperator) -> Result<Vec<About>, Error> {
+    async fn cleared(
+        &self,
+        view: &Arc<OperatorView>,
+        edit: &OfOperator,
+    ) -> Result<Vec<About>, Error> {
         let mut keys = BTreeSet::new();
         for change in edit.groups.values().flatten() {
             if let Change::Clear { state, key } = change {
@@ -135,8 +139,7 @@ impl Inside {
             }
         }
         let groups: BTreeSet<_> = keys.iter().map(|(_, key)| view.group_of(key)).collect();
-        let sources: Vec<_> =
-            groups.into_iter().map(|group| (group, view.source(group))).collect();
+        let sources: Vec<_> = groups.into_iter().map(|group| (group, view.source(group))).collect();
         let mut groups = Groups::new(view, &self.store, &self.folders, &sources);
         let mut found = Vec::new();
         while let Some(content) = groups.next().await? {
@@ -168,11 +171,13 @@ fn net(changes: &[Change], there: &[About]) -> Net {
                 net.insert(About::State(state.0, key, entry), None);
             }
             Change::Clear { state, key } => {
-                let is_of = |about: &About| {
-                    matches!(about, About::State(id, of, _) if (*id, of) == (state.0, &key))
-                };
-                net.iter_mut().filter(|(about, _)| is_of(about)).for_each(|(_, value)| *value = None);
-                net.extend(there.iter().filter(|about| is_of(about)).map(|about| (about.clone(), None)));
+                let is_of = |about: &About| matches!(about, About::State(id, of, _) if (*id, of) == (state.0, &key));
+                net.iter_mut()
+                    .filter(|(about, _)| is_of(about))
+                    .for_each(|(_, value)| *value = None);
+                net.extend(
+                    there.iter().filter(|about| is_of(about)).map(|about| (about.clone(), None)),
+                );
             }
             Change::Timer { timer, key, time, namespace, set } => {
                 let value = set.then_some((CellBuf::Word(0), 0));
@@ -193,7 +198,8 @@ fn segment(view: &OperatorView, group: u16, is_first: bool, net: &Net) -> Option
         match about {
             About::State(state, key, entry) => {
                 let value = value.as_ref();
-                let value = value.map(|(value, stamp)| Stamped { value: value.cell(), stamp: *stamp });
+                let value =
+                    value.map(|(value, stamp)| Stamped { value: value.cell(), stamp: *stamp });
                 match entry {
                     Some(entry) => writer.entry(StateId(*state), key.cell(), entry.cell(), value),
                     None => writer.value(StateId(*state), key.cell(), value),

@@ -23,7 +23,9 @@ pub enum Error {
     NoState { operator: String, name: String, known: String },
     #[error("operator `{operator}` is not keyed, so it has no state by key")]
     NotKeyed { operator: String },
-    #[error("the key {text} is no key of operator `{operator}`, whose keys are {expected}: {reason}")]
+    #[error(
+        "the key {text} is no key of operator `{operator}`, whose keys are {expected}: {reason}"
+    )]
     Key { operator: String, text: String, expected: String, reason: String },
     #[error("{text} is no value of state `{state}` of operator `{operator}`: {reason}")]
     Value { operator: String, state: String, text: String, reason: String },

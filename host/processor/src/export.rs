@@ -19,11 +19,7 @@ impl Inside {
     ///
     /// # Errors
     /// If something cannot be read or written.
-    pub async fn export(
-        &self,
-        settings: PackSettings,
-        created_ms: i64,
-    ) -> Result<Manifest, Error> {
+    pub async fn export(&self, settings: PackSettings, created_ms: i64) -> Result<Manifest, Error> {
         let mut manifest = self.manifest.clone();
         manifest.parent = None;
         manifest.created_ms = created_ms;
@@ -35,12 +31,17 @@ impl Inside {
             if let Some(view) = views.get(&operator.id) {
                 let groups = self.groups(view, None);
                 let view = Arc::new(view.clone());
-                merge_all(&view, groups, async |segment| Ok::<_, Error>(writer.add_segment(segment).await?)).await?;
+                merge_all(&view, groups, async |segment| {
+                    Ok::<_, Error>(writer.add_segment(segment).await?)
+                })
+                .await?;
             }
-            let states: Vec<_> = operator.tasks.iter().filter_map(|task| task.state.as_ref()).collect();
+            let states: Vec<_> =
+                operator.tasks.iter().filter_map(|task| task.state.as_ref()).collect();
             let mut reader = self.store.read_segments(states.iter().copied());
             for state in &states {
-                let bytes = reader.next().await?.expect("the reader yields as many as it was given");
+                let bytes =
+                    reader.next().await?.expect("the reader yields as many as it was given");
                 let (entries, bytes) = (state.entries, bytes.to_vec());
                 writer.add_segment(NewSegment { group: 0, full: true, entries, bytes }).await?;
             }
@@ -51,8 +52,11 @@ impl Inside {
                 *state = segment;
             }
             operator.tables = Vec::new();
-            operator.groups =
-                written.segments.into_iter().map(|(group, segment)| (group, vec![segment])).collect();
+            operator.groups = written
+                .segments
+                .into_iter()
+                .map(|(group, segment)| (group, vec![segment]))
+                .collect();
             manifest.statistics.packs += written.packs;
             manifest.statistics.pack_bytes += written.pack_bytes;
         }

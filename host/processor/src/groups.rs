@@ -82,7 +82,9 @@ impl Groups {
                 Source::Tables(tables) => {
                     let number = u32::from(group.0);
                     match steps.back_mut() {
-                        Some(Step::Tables(last, range)) if last == *tables && range.end == number => {
+                        Some(Step::Tables(last, range))
+                            if last == *tables && range.end == number =>
+                        {
                             range.end += 1;
                         }
                         _ => {

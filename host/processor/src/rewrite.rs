@@ -76,7 +76,12 @@ pub(crate) enum Writer {
 
 impl Inside {
     /// A writer of packs for the operator of that number in a manifest that is made from this one.
-    pub(crate) fn writer(&self, who: Writer, operator: usize, settings: PackSettings) -> TaskWriter {
+    pub(crate) fn writer(
+        &self,
+        who: Writer,
+        operator: usize,
+        settings: PackSettings,
+    ) -> TaskWriter {
         let Manifest { generation, epoch, .. } = self.manifest;
         let stamp = PackStamp { generation, epoch, writer: who as u32 + operator as u32 };
         self.store.task_writer(stamp, settings)

@@ -104,7 +104,10 @@ impl OperatorView {
         match row.within {
             Within::Only => {}
             Within::MapKey(key) => {
-                put("map_key", self.map_key_form(row.part).map_or(Value::Null, |form| form.render(key)));
+                put(
+                    "map_key",
+                    self.map_key_form(row.part).map_or(Value::Null, |form| form.render(key)),
+                );
             }
             Within::Element(number) => {
                 put("element", json!(number));

@@ -119,7 +119,8 @@ impl Inside {
     /// The task states of each task that has any.
     pub(crate) async fn task_states(&self, view: &OperatorView) -> Result<Vec<OfTask>, Error> {
         let tasks = view.recorded.tasks.iter();
-        let tasks: Vec<_> = tasks.filter_map(|task| Some((task.task, task.state.as_ref()?))).collect();
+        let tasks: Vec<_> =
+            tasks.filter_map(|task| Some((task.task, task.state.as_ref()?))).collect();
         let mut reader = self.store.read_segments(tasks.iter().map(|(_, state)| *state));
         let mut all = Vec::new();
         for (task, _) in tasks {
@@ -147,7 +148,8 @@ impl OfTask {
         for (id, declared) in (0..).zip(&view.description().task_states) {
             let part = Part::Task(id);
             let owner = Owner::Task(self.task);
-            let row = |within, value| Row { part, owner, within, value: Some(value), expires_ms: None };
+            let row =
+                |within, value| Row { part, owner, within, value: Some(value), expires_ms: None };
             if declared.kind != TaskStateKind::Broadcast {
                 let elements = self.states.list(id).expect("it is a list");
                 let elements = (0..elements.len()).map(|at| (at as u64, elements.cell(at)));

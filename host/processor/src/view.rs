@@ -153,7 +153,8 @@ impl OperatorView {
     /// If keys, or a state of the same name, are of another type there.
     pub(crate) fn joined(&self, other: &Self) -> Result<Self, Error> {
         let refuse = |what: &str| {
-            let reason = format!("{what} of operator `{}` are of another type in one of them", self.id());
+            let reason =
+                format!("{what} of operator `{}` are of another type in one of them", self.id());
             Err(Error::Incomparable { reason })
         };
         let (mine, theirs) = (self.description.state_key(), other.description.state_key());

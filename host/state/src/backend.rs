@@ -198,9 +198,9 @@ pub trait Backend: Send + fmt::Debug {
     /// If storage fails; the snapshot is then abandoned as by [`abandon_snapshot`](Backend::abandon_snapshot).
     fn advance_snapshot(&mut self, entries: usize) -> Result<Option<Snapshot>, Error>;
 
-    /// Takes what is finished of the running snapshot. The snapshot that [`advance_snapshot`](Backend::advance_snapshot)
-    /// yields in the end holds only what was not taken, so that not all of it lies in memory at once. A snapshot by
-    /// tables has nothing to take.
+    /// Takes what is finished of the running snapshot. What [`advance_snapshot`](Backend::advance_snapshot) yields in
+    /// the end holds only what was not taken, so that not all of it lies in memory at once. A snapshot by tables has
+    /// nothing to take.
     fn take_segments(&mut self) -> Vec<Segment> {
         Vec::new()
     }

@@ -278,10 +278,7 @@ impl TaskStates {
     ///
     /// # Errors
     /// See the type.
-    pub fn cells(
-        &self,
-        state: u32,
-    ) -> Result<impl Iterator<Item = (Cell<'_>, Cell<'_>)>, Error> {
+    pub fn cells(&self, state: u32) -> Result<impl Iterator<Item = (Cell<'_>, Cell<'_>)>, Error> {
         let (layout, entries, _) = self.map(state)?;
         Ok(entries.iter().map(move |(key, value)| (key.cell(layout), value.cell())))
     }

@@ -95,7 +95,10 @@ struct Trace {
 }
 
 /// The structure of a type as its text; `None` if nothing can be said. `readable` as its codec is.
-pub(crate) fn of<T: DeserializeOwned>(readable: bool, elements: Option<Elements>) -> Option<String> {
+pub(crate) fn of<T: DeserializeOwned>(
+    readable: bool,
+    elements: Option<Elements>,
+) -> Option<String> {
     let mut trace = Trace { readable, ..Trace::default() };
     let mut shape = Shape::Any;
     for _ in 0..PASSES_MAX {

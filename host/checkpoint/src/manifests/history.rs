@@ -136,6 +136,11 @@ impl CheckpointStore {
     pub(crate) async fn history(&self) -> Result<History, Error> {
         // In this order: what the owner of the record publishes meanwhile is seen.
         let start = self.newest_start().await?;
+        Ok(History { start, ..self.history_without_start().await? })
+    }
+
+    /// As if no owner had ever said what it started from.
+    pub(crate) async fn history_without_start(&self) -> Result<History, Error> {
         let prefix = paths::manifests();
         let names = self
             .objects
@@ -144,6 +149,6 @@ impl CheckpointStore {
             .try_collect()
             .await
             .map_err(|error| Error::store("list", &prefix, error))?;
-        Ok(History::new(start, names))
+        Ok(History::new(None, names))
     }
 }

@@ -38,8 +38,8 @@ impl CheckpointStore {
     /// Reads these segments, one after the other in the order given. A group's chain must be applied in its order, so
     /// give the segments group by group.
     ///
-    /// Packs of which much is wanted are read as a whole and once, of others only what is wanted. Some segments are read
-    /// ahead, at most some 100 MiB.
+    /// Packs of which much is wanted are read as a whole and once, of others only what is wanted. Some segments are
+    /// read ahead, at most some 100 MiB.
     pub fn read_segments<'a>(
         &self,
         segments: impl IntoIterator<Item = &'a SegmentRef>,

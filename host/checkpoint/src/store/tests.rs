@@ -1,5 +1,7 @@
 //! Tests of the store: publishing, reading, damage, crashes.
 
+mod suite;
+
 use std::collections::BTreeMap;
 
 use futures::executor::block_on;

@@ -1,16 +1,27 @@
 //! What the tasks of a job do: sources, operators over their state, sinks, each as the checkpoint left it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crossbeam_utils::sync::Parker;
 use statehouse_operator::{Invoker, Port};
 
 use super::state::TaskState;
+use super::wiring::{Ends, Wiring};
+use crate::budget::Budget;
+use crate::clock::Clock;
 use crate::element::TaskIndex;
 use crate::error::JobError;
 use crate::graph::{Exchange, Graph, Node, NodeKind, Output, dead_letter_port};
+use crate::handle::TaskEntry;
+use crate::metrics::TaskMetrics;
 use crate::recovery::RestorePoint;
-use crate::task::{Body, Gate, OperatorBody, SinkBody, SourceBody};
+use crate::settings::Mode;
+use crate::task::{Body, Frame, Gate, OperatorBody, Outlets, Reports, SinkBody, SourceBody, Task};
 use crate::watermark::Generator;
+
+/// Tasks with what wakes them, and what is shown of them.
+pub(super) type Made = (Vec<(Task, Parker)>, Vec<TaskEntry>);
 
 /// Makes what tasks do.
 pub(super) struct Builder<'a> {
@@ -31,7 +42,40 @@ impl<'a> Builder<'a> {
         Self { graph, restore, states, seed }
     }
 
-    pub(super) fn body(
+    /// The tasks with what wakes them, and what is shown of them.
+    pub(super) fn tasks(
+        mut self,
+        wiring: &mut Wiring,
+        mode: Mode,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Made, JobError> {
+        let budget = Budget::new(wiring.unparkers());
+        let graph = self.graph;
+        let (mut tasks, mut entries) = (Vec::new(), Vec::new());
+        for (node_index, node) in graph.nodes.iter().enumerate() {
+            for task in 0..node.parallelism {
+                let Ends { channels, outlets, control, reports, parker, index } =
+                    wiring.take(node_index, task);
+                let gate = Gate::new(channels, mode);
+                let body = self.body(node, task, index, gate, node_index)?;
+                let metrics = Arc::new(TaskMetrics::default());
+                entries.push(TaskEntry::new(node, task, Arc::clone(&metrics)));
+                let frame = Frame {
+                    index,
+                    name: format!("{}/{task}", node.id),
+                    clock: Arc::clone(clock),
+                    outlets: Outlets::new(outlets, graph.key_groups),
+                    reports: Reports::new(reports),
+                    metrics,
+                    budget: Arc::clone(&budget),
+                };
+                tasks.push((Task::new(frame, control, body), parker));
+            }
+        }
+        Ok((tasks, entries))
+    }
+
+    fn body(
         &mut self,
         node: &Node,
         task: u32,
@@ -116,7 +160,7 @@ impl<'a> Builder<'a> {
 
     /// The watermark that a task of a generating node had at the checkpoint. With another parallelism the rows of
     /// the tasks are mixed anew, so the lowest counts.
-    pub(super) fn watermark(&self, node: &Node, task: u32) -> Option<i64> {
+    fn watermark(&self, node: &Node, task: u32) -> Option<i64> {
         let before = self.restore?.operator(&node.id)?;
         if before.parallelism == node.parallelism {
             return before.tasks.iter().find(|state| state.task == task)?.watermark;

@@ -29,7 +29,8 @@ impl Structure {
                 shapes.iter().zip(items).map(|(shape, value)| self.named(shape, value)).collect()
             }
             (Shape::Map(shapes), Packed::Map(entries)) => {
-                let entry = |(key, value)| (self.named(&shapes.0, key), self.named(&shapes.1, value));
+                let entry =
+                    |(key, value)| (self.named(&shapes.0, key), self.named(&shapes.1, value));
                 map(entries.iter().map(|(key, value)| entry((key, value))).collect())
             }
             (Shape::Struct(fields), Packed::Array(items)) if fields.len() == items.len() => {

@@ -40,7 +40,8 @@ impl Structure {
                 Packed::Array(items.collect::<Result<_, _>>()?)
             }
             (Shape::Tuple(shapes), Value::Array(items)) if shapes.len() == items.len() => {
-                let items = shapes.iter().zip(items).map(|(shape, value)| self.packed(shape, value));
+                let items =
+                    shapes.iter().zip(items).map(|(shape, value)| self.packed(shape, value));
                 Packed::Array(items.collect::<Result<_, _>>()?)
             }
             (Shape::Map(shapes), value) => self.packed_map(&shapes.0, &shapes.1, value)?,
@@ -61,7 +62,8 @@ impl Structure {
         fields: &[(String, Shape)],
         named: &Map<String, Value>,
     ) -> Result<Packed, String> {
-        if let Some(name) = named.keys().find(|name| fields.iter().all(|(field, _)| field != *name)) {
+        if let Some(name) = named.keys().find(|name| fields.iter().all(|(field, _)| field != *name))
+        {
             let names = fields.iter().map(|(name, _)| name.as_str());
             let names = names.collect::<Vec<_>>().join(", ");
             return Err(format!("there is no field `{name}`; the fields are {names}"));
@@ -76,14 +78,20 @@ impl Structure {
         Ok(Packed::Array(fields.iter().map(field).collect::<Result<_, _>>()?))
     }
 
-    fn packed_variant(&self, variants: &[(String, Shape)], value: &Value) -> Result<Packed, String> {
+    fn packed_variant(
+        &self,
+        variants: &[(String, Shape)],
+        value: &Value,
+    ) -> Result<Packed, String> {
         let (name, content) = match value {
             Value::String(name) => (name, None),
             Value::Object(one) if one.len() == 1 => {
                 let (name, content) = one.iter().next().expect("there is one");
                 (name, Some(content))
             }
-            _ => return Err(format!("{value} is no {}", describe(&Shape::Enum(variants.to_vec())))),
+            _ => {
+                return Err(format!("{value} is no {}", describe(&Shape::Enum(variants.to_vec()))));
+            }
         };
         let variant = variants.iter().find(|(variant, _)| variant == name);
         match (variant, content) {
@@ -100,7 +108,8 @@ impl Structure {
     fn packed_map(&self, key: &Shape, value: &Shape, map: &Value) -> Result<Packed, String> {
         let pairs: Vec<(Value, &Value)> = match map {
             Value::Object(named) => {
-                let textual = matches!(self.resolve(key), Shape::Text | Shape::Any | Shape::Enum(_));
+                let textual =
+                    matches!(self.resolve(key), Shape::Text | Shape::Any | Shape::Enum(_));
                 let key = |name: &String| match serde_json::from_str(name) {
                     Ok(number) if !textual => number,
                     _ => Value::String(name.clone()),
@@ -142,7 +151,8 @@ impl Structure {
                 let known = |name: &&String| fields.iter().any(|(field, _)| field == *name);
                 let rest = named.keys().filter(|name| !known(name)).map(|name| (name, &Shape::Any));
                 let fields = fields.iter().map(|(name, shape)| (name, shape)).chain(rest);
-                let fields = fields.filter_map(|(name, shape)| Some((name, shape, named.get(name)?)));
+                let fields =
+                    fields.filter_map(|(name, shape)| Some((name, shape, named.get(name)?)));
                 text.push('{');
                 for (index, (name, shape, value)) in fields.enumerate() {
                     text.push_str(if index == 0 { "" } else { "," });
@@ -184,7 +194,8 @@ pub(crate) fn plain(value: &Value) -> Packed {
         Value::String(text) => Packed::from(text.as_str()),
         Value::Array(items) => Packed::Array(items.iter().map(plain).collect()),
         Value::Object(named) => {
-            let entry = |(name, value): (&String, &Value)| (Packed::from(name.as_str()), plain(value));
+            let entry =
+                |(name, value): (&String, &Value)| (Packed::from(name.as_str()), plain(value));
             Packed::Map(named.iter().map(entry).collect())
         }
     }

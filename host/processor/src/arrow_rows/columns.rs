@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Float64Builder, Int64Builder, StringBuilder, UInt32Builder, UInt64Builder,
+    ArrayRef, BinaryBuilder, Float64Builder, Int64Builder, StringBuilder, UInt32Builder,
+    UInt64Builder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -65,10 +66,12 @@ impl Cells {
             (Self::Signed(to), Some((Cell::Word(word), _))) => to.append_value(word as i64),
             (Self::Float(to), Some((Cell::Word(word), _))) => to.append_value(f64::from_bits(word)),
             (Self::Binary(to), Some((Cell::Bytes(bytes), _))) => to.append_value(bytes),
-            (Self::Text(to), Some((cell @ Cell::Bytes(bytes), form))) => match str::from_utf8(bytes) {
-                Ok(text) => to.append_value(text),
-                Err(_) => to.append_value(form.render(cell).as_str().unwrap_or_default()),
-            },
+            (Self::Text(to), Some((cell @ Cell::Bytes(bytes), form))) => {
+                match str::from_utf8(bytes) {
+                    Ok(text) => to.append_value(text),
+                    Err(_) => to.append_value(form.render(cell).as_str().unwrap_or_default()),
+                }
+            }
             (Self::Json(to), Some((cell, form))) => to.append_value(form.render(cell).to_string()),
             (Self::Unsigned(to), _) => to.append_null(),
             (Self::Signed(to), _) => to.append_null(),
@@ -140,8 +143,7 @@ impl Columns {
 
     fn fields(&self) -> Vec<Field> {
         let plain = |name, data_type| Field::new(name, data_type, true);
-        let mut fields =
-            vec![plain("operator", DataType::Utf8), plain("state", DataType::Utf8)];
+        let mut fields = vec![plain("operator", DataType::Utf8), plain("state", DataType::Utf8)];
         fields.extend(self.timer.iter().map(|_| plain("timer", DataType::Utf8)));
         fields.extend(self.task.iter().map(|_| plain("task", DataType::UInt32)));
         fields.extend(self.key.iter().map(|cells| cells.field("key")));

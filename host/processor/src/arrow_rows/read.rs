@@ -4,7 +4,8 @@ use std::fs::File;
 use std::path::Path;
 
 use arrow::array::{
-    Array, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array, UInt64Array,
+    Array, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, UInt32Array,
+    UInt64Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};

@@ -14,7 +14,16 @@ use crate::view::{OperatorView, Part};
 
 /// The members that a row of an import may have.
 const MEMBERS: [&str; 11] = [
-    "operator", "state", "timer", "key", "map_key", "element", "value", "expires_ms", "time", "namespace",
+    "operator",
+    "state",
+    "timer",
+    "key",
+    "map_key",
+    "element",
+    "value",
+    "expires_ms",
+    "time",
+    "namespace",
     "removed",
 ];
 
@@ -49,7 +58,8 @@ impl Edits {
             return Ok(());
         }
         let error = |reason| no_value(&view, part, &format!("`{value}`"), reason);
-        let json: Value = serde_json::from_str(value).map_err(|source| error(source.to_string()))?;
+        let json: Value =
+            serde_json::from_str(value).map_err(|source| error(source.to_string()))?;
         let entries = entries(&view, state, &json).map_err(error)?;
         let stamp = self.stamp(&view, state, None);
         self.push(view.clone(), Change::Clear { state, key: key.clone() });
@@ -68,11 +78,14 @@ impl Edits {
         let (view, state) = self.keyed_state(name)?;
         let key = view.parse_key(key)?;
         let is_cell = view.state(state).kind.is_cell();
-        self.push(view, if is_cell {
-            Change::Remove { state, key, entry: None }
-        } else {
-            Change::Clear { state, key }
-        });
+        self.push(
+            view,
+            if is_cell {
+                Change::Remove { state, key, entry: None }
+            } else {
+                Change::Clear { state, key }
+            },
+        );
         Ok(())
     }
 
@@ -100,7 +113,9 @@ impl Edits {
         let removed = match row.get("removed") {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(Value::Bool(true)) => true,
-            Some(other) => return Err(refused(format!("`removed` is {other}, and no truth value"))),
+            Some(other) => {
+                return Err(refused(format!("`removed` is {other}, and no truth value")));
+            }
         };
         let change = match (text("state")?, text("timer")?) {
             (Some(state), None) => match view.part(state)? {
@@ -115,7 +130,8 @@ impl Edits {
                     name: timer.to_owned(),
                     known: known(view.description().timers.iter().map(|timer| timer.name.as_str())),
                 })?;
-                let time = integer(row, "time")?.ok_or_else(|| refused("it has no `time`".into()))?;
+                let time =
+                    integer(row, "time")?.ok_or_else(|| refused("it has no `time`".into()))?;
                 let namespace = match row.get("namespace") {
                     None | Some(Value::Null) => 0,
                     Some(number) => number
@@ -146,19 +162,27 @@ impl Edits {
         let entry = match (view.state(state).kind, given("map_key"), given("element")) {
             (StateKind::Map, Some(map_key), None) => {
                 let form = view.map_key_form(part).expect("maps have map keys");
-                Some(form.parse(map_key).map_err(|reason| refused(format!("`map_key`: {reason}")))?)
+                Some(
+                    form.parse(map_key)
+                        .map_err(|reason| refused(format!("`map_key`: {reason}")))?,
+                )
             }
             (StateKind::List, None, Some(element)) => {
                 // The host numbers on from the highest, so the upper half is out of bounds.
                 let number = element.as_u64().filter(|number| *number < 1 << 62);
-                let number = number.ok_or_else(|| refused(format!("`element` {element} is no number of one")))?;
+                let number = number
+                    .ok_or_else(|| refused(format!("`element` {element} is no number of one")))?;
                 Some(CellBuf::Word(number))
             }
             (StateKind::Map | StateKind::List, None, None) if removed => {
                 return Ok(Change::Clear { state, key });
             }
-            (StateKind::Map, ..) => return Err(refused("a row of a map has a `map_key`".to_owned())),
-            (StateKind::List, ..) => return Err(refused("a row of a list has an `element`".to_owned())),
+            (StateKind::Map, ..) => {
+                return Err(refused("a row of a map has a `map_key`".to_owned()));
+            }
+            (StateKind::List, ..) => {
+                return Err(refused("a row of a list has an `element`".to_owned()));
+            }
             (_, None, None) => None,
             _ => {
                 let name = view.name(part);
@@ -170,7 +194,8 @@ impl Edits {
         }
         let value = row.get("value").ok_or_else(|| refused("the row has no `value`".to_owned()))?;
         let form = view.value_form(part).expect("states have values");
-        let value = form.parse(value).map_err(|reason| no_value(view, part, &value.to_string(), reason))?;
+        let value =
+            form.parse(value).map_err(|reason| no_value(view, part, &value.to_string(), reason))?;
         let stamp = self.stamp(view, state, integer(row, "expires_ms")?);
         Ok(Change::Put { state, key, entry, value, stamp })
     }
@@ -242,7 +267,8 @@ fn entries(
         }
         (None, _) => Err("a list is written as a JSON list of its elements".to_owned()),
         (Some(key), Value::Object(named)) => {
-            let entry = |(name, item): (&String, &Value)| Ok((key.parse_text(name)?, value.parse(item)?));
+            let entry =
+                |(name, item): (&String, &Value)| Ok((key.parse_text(name)?, value.parse(item)?));
             named.iter().map(entry).collect()
         }
         (Some(key), Value::Array(pairs)) => {

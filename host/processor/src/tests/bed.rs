@@ -6,8 +6,8 @@ use futures::executor::block_on;
 use serde_json::{Map, Value, json};
 use statehouse_checkpoint::testing::FaultStore;
 use statehouse_checkpoint::{
-    Epoch, FileRef, Generation, Location, Manifest, NewSegment, OperatorState, PackSettings, PackStamp,
-    SegmentRef, Statistics, TablesRef, TaskState, extend_groups,
+    Epoch, FileRef, Generation, Location, Manifest, NewSegment, OperatorState, PackSettings,
+    PackStamp, SegmentRef, Statistics, TablesRef, TaskState, extend_groups,
 };
 use statehouse_operator::{Codec, Description, KeyType, Port, ValueType};
 use statehouse_state::*;
@@ -27,7 +27,12 @@ pub(super) enum Kind {
 /// One change: state, key, what to do, entry, value. Each is turned into what the state takes.
 pub(super) type Op = (u8, u8, u8, u8, u8);
 
-pub(super) fn state(name: &str, kind: StateKind, value: ValueLayout, codec: &str) -> StateDeclaration {
+pub(super) fn state(
+    name: &str,
+    kind: StateKind,
+    value: ValueLayout,
+    codec: &str,
+) -> StateDeclaration {
     StateDeclaration {
         name: name.into(),
         kind,
@@ -120,8 +125,13 @@ impl Bed {
                 Kind::Rocks => {
                     let directory = folder.path().join(task.to_string());
                     let declared = (&states[..], &timers[..]);
-                    let opened =
-                        RocksBackend::open(&directory, &resources, layout, declared, (groups, range));
+                    let opened = RocksBackend::open(
+                        &directory,
+                        &resources,
+                        layout,
+                        declared,
+                        (groups, range),
+                    );
                     Box::new(opened.unwrap())
                 }
             };
@@ -177,7 +187,9 @@ impl Bed {
                 let value = words((f64::from(value) / 2.0).to_bits());
                 set.put_entries(state, slots, &text(format!("shop {}", entry % 5)), &value);
             }
-            4 if remove => set.remove_entries(state, slots, &words((i64::from(entry % 5) - 2) as u64)),
+            4 if remove => {
+                set.remove_entries(state, slots, &words((i64::from(entry % 5) - 2) as u64))
+            }
             4 => {
                 let mut column = BytesColumn::default();
                 column.push(&[0x92, value & 0x7f, 0xa1, b'x']);
@@ -200,7 +212,8 @@ impl Bed {
         let store = self.store.checkpoints();
         let settings = PackSettings { inline_bytes_max: 0, ..PackSettings::default() };
         let previous = self.previous.as_ref().map(|manifest| manifest.operators[0].clone());
-        let mut groups = previous.as_ref().map(|operator| operator.groups.clone()).unwrap_or_default();
+        let mut groups =
+            previous.as_ref().map(|operator| operator.groups.clone()).unwrap_or_default();
         let mut tables = Vec::new();
         let known: Vec<FileRef> = previous
             .iter()
@@ -209,7 +222,8 @@ impl Bed {
             .collect();
         let epoch = self.epoch;
         for (task, (_, backend)) in (0..).zip(&mut self.parts) {
-            backend.start_snapshot(self.epoch, false).unwrap();
+            // There is nothing yet that the first one could continue.
+            backend.start_snapshot(epoch, previous.is_none()).unwrap();
             let snapshot = loop {
                 if let Some(snapshot) = backend.advance_snapshot(100).unwrap() {
                     break snapshot;
@@ -227,8 +241,11 @@ impl Bed {
             tables.extend(snapshot.tables.map(|tables| {
                 let mut writer = store.task_writer(stamp(epoch, 100 + task), settings);
                 // As a running job does: files that the checkpoint before has are not written again.
-                let before: BTreeMap<_, _> = known.iter().map(|file| (&file.identity, file)).collect();
-                let is_new = |file: &&TableFile| file.identity.is_none() || !before.contains_key(&file.identity);
+                let before: BTreeMap<_, _> =
+                    known.iter().map(|file| (&file.identity, file)).collect();
+                let is_new = |file: &&TableFile| {
+                    file.identity.is_none() || !before.contains_key(&file.identity)
+                };
                 let new: Vec<_> = tables.files.iter().filter(is_new).collect();
                 for file in &new {
                     block_on(writer.add_file(&tables.directory().join(&file.name))).unwrap();
@@ -257,11 +274,7 @@ impl Bed {
         manifest
     }
 
-    fn manifest(
-        &self,
-        groups: BTreeMap<u16, Vec<SegmentRef>>,
-        tables: Vec<TablesRef>,
-    ) -> Manifest {
+    fn manifest(&self, groups: BTreeMap<u16, Vec<SegmentRef>>, tables: Vec<TablesRef>) -> Manifest {
         let mut states = TaskStates::new(&description(self.layout).task_states);
         states.append(0, &Column::Words(vec![self.epoch, 9])).unwrap();
         states.commit();
@@ -296,7 +309,11 @@ impl Bed {
     }
 
     pub(super) fn inside(&self, manifest: &Manifest) -> Inside {
-        Inside::new(self.store.checkpoints(), manifest.clone(), format!("checkpoint {}", manifest.epoch))
+        Inside::new(
+            self.store.checkpoints(),
+            manifest.clone(),
+            format!("checkpoint {}", manifest.epoch),
+        )
     }
 
     /// A new operator with the state of a manifest, on a backend of that kind.
@@ -348,7 +365,8 @@ pub(super) fn rows(inside: &Inside) -> Rows {
         }
         object.remove("element");
         let what = object.get("state").or(object.get("timer")).unwrap();
-        let name = format!("{} {} {}", what, object["key"], object.get("map_key").unwrap_or(&Value::Null));
+        let name =
+            format!("{} {} {}", what, object["key"], object.get("map_key").unwrap_or(&Value::Null));
         let timer = object.get("time").map(|time| format!(" {time} {:?}", object.get("namespace")));
         rows.entry(name + &timer.unwrap_or_default()).or_default().push(Value::Object(object));
         Ok(())

@@ -9,9 +9,9 @@ use statehouse_state::KeyLayout;
 
 use super::bed::{Bed, Kind, rows};
 use super::reading::{filled, ops, some_ops};
+use crate::Error;
 use crate::diff::{Compared, DiffOptions, Side};
 use crate::inside::Inside;
-use crate::Error;
 use statehouse_checkpoint::PackSettings;
 
 /// Differences as JSON: kind, old and new.
@@ -26,7 +26,10 @@ fn diff(old: &Inside, new: &Inside, options: &DiffOptions) -> (Found, Compared) 
         };
         let name = Value::Object(view.json_identity(&difference.row)).to_string();
         let (old, new) = (side(difference.old), side(difference.new));
-        assert!(found.insert(name, (difference.kind().to_owned(), old, new)).is_none(), "told once");
+        assert!(
+            found.insert(name, (difference.kind().to_owned(), old, new)).is_none(),
+            "told once"
+        );
         Ok(())
     }));
     (found, compared.unwrap())
@@ -36,7 +39,10 @@ fn identities(inside: &Inside) -> BTreeMap<String, Value> {
     let view = inside.operator("a.counts").unwrap();
     let mut all = BTreeMap::new();
     let scanned = block_on(inside.scan::<Error>(&view, &Default::default(), &mut |row| {
-        all.insert(Value::Object(view.json_identity(row)).to_string(), Value::Object(view.json(row)));
+        all.insert(
+            Value::Object(view.json_identity(row)).to_string(),
+            Value::Object(view.json(row)),
+        );
         Ok(())
     }));
     scanned.unwrap();
@@ -154,7 +160,8 @@ fn forks_that_went_different_ways_are_compared_from_where_they_parted() {
         let edited = block_on(inside.edit(&edits, PackSettings::default())).unwrap();
         bed.inside(&edited.manifest)
     };
-    let (one, other) = (edited("a.counts.sum", "key 1", "41"), edited("a.counts.sum", "key 1", "42"));
+    let (one, other) =
+        (edited("a.counts.sum", "key 1", "41"), edited("a.counts.sum", "key 1", "42"));
     let (found, _) = diff(&one, &other, &DiffOptions::default());
     let (kind, old, new) = found.values().next().unwrap();
     let values = (old.as_ref().unwrap()["value"].clone(), new.as_ref().unwrap()["value"].clone());
@@ -168,7 +175,8 @@ fn forks_that_went_different_ways_are_compared_from_where_they_parted() {
 
 #[test]
 fn what_has_no_common_form_is_refused() {
-    let [mut one, mut other] = [KeyLayout::U64, KeyLayout::Bytes].map(|layout| Bed::new(Kind::Heap, layout, 1));
+    let [mut one, mut other] =
+        [KeyLayout::U64, KeyLayout::Bytes].map(|layout| Bed::new(Kind::Heap, layout, 1));
     let (first, second) = (one.checkpoint(), other.checkpoint());
     let compared = block_on(one.inside(&first).diff::<Error>(
         &other.inside(&second),

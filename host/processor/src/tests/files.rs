@@ -91,7 +91,11 @@ fn arrow_files_have_the_types_of_the_states() {
         let values = column("value");
         let values = values.as_any().downcast_ref::<Float64Array>().unwrap();
         for row in 0..batch.num_rows() {
-            read.push((keys.value(row).to_owned(), map_keys.value(row).to_owned(), values.value(row)));
+            read.push((
+                keys.value(row).to_owned(),
+                map_keys.value(row).to_owned(),
+                values.value(row),
+            ));
         }
     }
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();

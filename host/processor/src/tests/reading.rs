@@ -63,7 +63,8 @@ pub(super) fn model(bed: &Bed, ops: &[Op]) -> Rows {
             }
             _ => {
                 let (time, namespace) = (i64::from(value) - 50, u64::from(entry % 3));
-                let mut row = json!({ "operator": "a.counts", "timer": "end", "key": key, "time": time });
+                let mut row =
+                    json!({ "operator": "a.counts", "timer": "end", "key": key, "time": time });
                 let mut shown = None;
                 if namespace != 0 {
                     row["namespace"] = json!(namespace);
@@ -110,7 +111,9 @@ proptest! {
 
 pub(super) fn some_ops(count: u32) -> Vec<Op> {
     let byte = |seed: u32| (seed.wrapping_mul(2_654_435_761) >> 13) as u8;
-    let op = |n: u32| (byte(n * 5), byte(n * 5 + 1), byte(n * 5 + 2) | 1, byte(n * 5 + 3), byte(n * 5 + 4));
+    let op = |n: u32| {
+        (byte(n * 5), byte(n * 5 + 1), byte(n * 5 + 2) | 1, byte(n * 5 + 3), byte(n * 5 + 4))
+    };
     (0..count).map(op).collect()
 }
 
@@ -161,17 +164,24 @@ fn states_are_counted() {
         let mut bed = filled(kind);
         bed.checkpoint();
         some_ops(340).into_iter().skip(300).for_each(|op| bed.apply(op));
-        let inside = { let manifest = bed.checkpoint(); bed.inside(&manifest) };
+        let inside = {
+            let manifest = bed.checkpoint();
+            bed.inside(&manifest)
+        };
         let view = inside.operator("a.counts").unwrap();
         let counted = block_on(inside.count(&view)).unwrap();
-        let mut expected: BTreeMap<Part, u64> = view.parts().into_iter().map(|part| (part, 0)).collect();
+        let mut expected: BTreeMap<Part, u64> =
+            view.parts().into_iter().map(|part| (part, 0)).collect();
         for row in rows(&inside).values().flatten() {
             let name = row.get("state").or(row.get("timer")).unwrap().as_str().unwrap();
             *expected.get_mut(&view.part(name).unwrap()).unwrap() += 1;
         }
         *expected.get_mut(&view.part("parts").unwrap()).unwrap() = 2;
         let entries = |counted: &BTreeMap<Part, Counted>| {
-            counted.iter().map(|(part, counted)| (*part, counted.entries)).collect::<BTreeMap<_, _>>()
+            counted
+                .iter()
+                .map(|(part, counted)| (*part, counted.entries))
+                .collect::<BTreeMap<_, _>>()
         };
         assert_eq!(entries(&counted), expected);
         assert!(counted.values().all(|counted| counted.bytes >= 8 * counted.entries));
@@ -202,15 +212,17 @@ fn damage_is_told_by_name() {
     for kind in [Kind::Heap, Kind::Rocks] {
         let mut bed = filled(kind);
         let manifest = bed.checkpoint();
-        let inside = bed.inside(&manifest);
-        let view = inside.operator("a.counts").unwrap();
         for pack in manifest.packs() {
+            // Each keeps the tables that it has fetched.
+            let inside = bed.inside(&manifest);
+            let view = inside.operator("a.counts").unwrap();
             let name = format!("packs/{}/{}", &pack.digest.to_string()[..2], pack.digest);
             let whole = block_on(bed.store.bytes(&name)).unwrap();
             let mut damaged = whole.to_vec();
             damaged[whole.len() / 2] ^= 1;
             block_on(bed.store.replace(&name, damaged)).unwrap();
-            let scanned = block_on(inside.scan::<Error>(&view, &Filter::default(), &mut |_| Ok(())));
+            let scanned =
+                block_on(inside.scan::<Error>(&view, &Filter::default(), &mut |_| Ok(())));
             let error = scanned.unwrap_err().to_string();
             assert!(error.contains(&pack.digest.to_string()), "{error}");
             block_on(bed.store.replace(&name, whole)).unwrap();

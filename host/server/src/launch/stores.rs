@@ -12,7 +12,8 @@ use crate::place::Place;
 /// How long a row of forks of forks may be: each is one more place to look for a pack.
 const ORIGINS_DEEP_MAX: usize = 16;
 
-/// What a job file says of how stores are reached. It holds for every URL of the same scheme.
+/// What a job file says of how stores are reached. It holds for every URL of the same scheme as its own; for all if its
+/// own place is a folder, which needs no options.
 #[derive(Debug, Clone, Default)]
 pub struct StoreOptions {
     scheme: Option<String>,
@@ -30,7 +31,8 @@ impl StoreOptions {
     /// Everything that is said about this URL: by the environment, and over it by the job file.
     fn for_url(&self, url: &str) -> BTreeMap<String, String> {
         let mut options = environment::store_options(url);
-        if Place::Url(url.to_owned()).scheme() == self.scheme.as_deref() {
+        let scheme = self.scheme.as_deref();
+        if scheme.is_none() || scheme == Place::Url(url.to_owned()).scheme() {
             options.extend(self.options.clone());
         }
         options

@@ -162,14 +162,15 @@ fn another_place_can_be_the_start_and_keeps_what_is_needed() {
     let set = ["checkpoint.dir=elsewhere", "state.directory=state-2"];
     let launched = folder.launch_with(&from("checkpoints"), &set).unwrap();
     assert_eq!(launched.resumed_from.unwrap().place, Place::Directory(folder.path("checkpoints")));
-    threads::run(launched.job, &launched.clock).unwrap();
-    drop(launched.locks);
     let pins = |place: &str| {
         let (place, options) = (Place::Directory(folder.path(place)), StoreOptions::default());
         let store = open_store(&place, &options).unwrap();
         block_on(store.pins()).unwrap().len()
     };
     assert_eq!((pins("checkpoints"), pins("elsewhere")), (1, 0));
+    threads::run(launched.job, &launched.clock).unwrap();
+    drop(launched.locks);
+    assert_eq!(pins("checkpoints"), 0, "a job without state needs nothing of what it started from");
 
     let fork = Start { fork: true, ..from("job.toml") };
     let error = folder.launch_with(&fork, &[]).unwrap_err().to_string();

@@ -50,7 +50,10 @@ impl Ask<'_> {
 }
 
 /// One value within another.
-fn inner<'de, S: DeserializeSeed<'de>>(trace: &mut Trace, seed: S) -> (Shape, Result<S::Value, Error>) {
+fn inner<'de, S: DeserializeSeed<'de>>(
+    trace: &mut Trace,
+    seed: S,
+) -> (Shape, Result<S::Value, Error>) {
     let mut shape = Shape::Any;
     let mut ask = Ask { trace, shape: &mut shape };
     if let Err(error) = ask.enter() {
@@ -64,7 +67,10 @@ fn inner<'de, S: DeserializeSeed<'de>>(trace: &mut Trace, seed: S) -> (Shape, Re
 impl<'de> SeqAccess<'de> for Parts<'_> {
     type Error = Error;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -89,7 +95,10 @@ struct Entry<'t> {
 impl<'de> MapAccess<'de> for Entry<'_> {
     type Error = Error;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
         if !std::mem::take(&mut self.left) {
             return Ok(None);
         }
@@ -150,7 +159,8 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     ) -> Result<V::Value, Error> {
         let (mut shapes, value) = Ask::parts(self.trace, fields.len(), visitor);
         shapes.resize(fields.len(), Shape::Any);
-        *self.shape = Shape::Struct(fields.iter().map(|name| (*name).to_owned()).zip(shapes).collect());
+        *self.shape =
+            Shape::Struct(fields.iter().map(|name| (*name).to_owned()).zip(shapes).collect());
         value
     }
 }
@@ -238,7 +248,11 @@ impl<'de> Deserializer<'de> for Ask<'_> {
         value
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, count: usize, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        count: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         let (mut shapes, value) = Self::parts(self.trace, count, visitor);
         *self.shape = if count > TUPLE_MAX && !shapes.is_empty() {
             Shape::List(Box::new(shapes.swap_remove(0)))
@@ -330,7 +344,9 @@ impl Variants {
 
     /// The variant to make: one that is not known yet, else the one that was known first, which ends.
     fn next(&self, sparing: bool) -> Option<usize> {
-        let unknown = || (0..self.names.len()).find(|at| self.shapes[*at].is_none() && !self.open.contains(at));
+        let unknown = || {
+            (0..self.names.len()).find(|at| self.shapes[*at].is_none() && !self.open.contains(at))
+        };
         if sparing { self.first.or_else(unknown) } else { unknown().or(self.first) }
     }
 }

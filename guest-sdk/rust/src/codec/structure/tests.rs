@@ -132,6 +132,9 @@ fn types_of_the_same_name_are_told_apart() {
 
 #[test]
 fn long_arrays_are_lists_and_what_is_too_large_is_left_out() {
-    assert_eq!(found::<[[u8; 32]; 2]>()["type"], json!({ "tuple": [{ "list": "u64" }, { "list": "u64" }] }));
+    assert_eq!(
+        found::<[[u8; 32]; 2]>()["type"],
+        json!({ "tuple": [{ "list": "u64" }, { "list": "u64" }] })
+    );
     assert!(of::<[[[[u8; 32]; 32]; 32]; 32]>(false, None).is_some(), "the first are enough");
 }

@@ -1,6 +1,7 @@
 //! Collections that are broken off, and other processes that act between any two of their requests.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::*;
 
@@ -128,4 +129,33 @@ fn owner_that_began_but_made_nothing_before_it_was_overtaken_voids_nothing() {
         let store = CheckpointStore::new(faults.inner());
         block_on(assert_clean_after_next_run(&faults, &store, &format!("request {n}")));
     }
+}
+
+#[test]
+fn store_that_stalls_at_any_request_is_an_error_and_no_harm() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let requests = requests();
+    let mut noticed = 0;
+    for n in 0..requests {
+        for takes_effect in [false, true] {
+            let faults = FaultStore::in_memory();
+            block_on(eventful_run(&faults.checkpoints())).unwrap();
+            faults.stall_after(n, takes_effect);
+            let store = faults.checkpoints().with_timeout(Duration::from_millis(10));
+            let run = runtime.block_on(eventful_run(&store));
+            faults.heal();
+            let note = format!("request {n}, takes effect: {takes_effect}");
+            match run {
+                // Only writes can stall after their effect. A pin that cannot be deleted is left.
+                Ok(()) => {}
+                Err(error) => {
+                    noticed += 1;
+                    assert!(matches!(error, Error::Store { .. }), "{note}: {error}");
+                    assert!(error.chain().contains("did not answer"), "{note}: {}", error.chain());
+                }
+            }
+            block_on(assert_clean_after_next_run(&faults, &faults.checkpoints(), &note));
+        }
+    }
+    assert!(noticed >= requests, "{noticed} of twice {requests}");
 }

@@ -123,3 +123,56 @@ fn owner_goes_on_above_a_damaged_checkpoint() {
     block_on(checkpoint(&store, &lease, Some(&manifests[1]), next)).unwrap();
     assert_eq!(chosen(&store, Check::Packs), (Some(4), None));
 }
+
+#[test]
+fn every_object_of_a_checkpoint_damaged_in_every_way_is_refused_by_name() {
+    let (faults, store, _, manifests) = three();
+    let newest = &manifests[2];
+    let packs = newest.packs().into_iter().map(|pack| crate::paths::pack(pack.digest).to_string());
+    for object in packs.chain([manifest_name(3)]) {
+        let whole = block_on(faults.bytes(&object)).unwrap();
+        let mut damages: Vec<Option<Vec<u8>>> = vec![None];
+        damages.extend((0..whole.len()).step_by(7).map(|length| Some(whole[..length].to_vec())));
+        damages.extend((0..whole.len() * 8).step_by(5).map(|bit| {
+            let mut flipped = whole.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            Some(flipped)
+        }));
+        for damaged in damages {
+            let is_missing = damaged.is_none();
+            match damaged {
+                Some(damaged) => block_on(faults.replace(&object, damaged)).unwrap(),
+                None => block_on(faults.remove(&object)).unwrap(),
+            }
+            let (epoch, advice) = chosen(&store, Check::Packs);
+            assert_ne!(epoch, Some(3), "{object}");
+            if is_missing && object == manifest_name(3) {
+                // A checkpoint exists if and only if its manifest does.
+                assert_eq!((epoch, advice), (Some(2), None));
+            } else {
+                let advice = advice.unwrap();
+                assert!(advice.starts_with("checkpoint 3 cannot be restored: "), "{advice}");
+                assert!(advice.lines().next().unwrap().contains(&object), "{advice}");
+            }
+            block_on(faults.replace(&object, whole.clone())).unwrap();
+        }
+        assert_eq!(chosen(&store, Check::Packs), (Some(3), None));
+    }
+}
+
+#[test]
+fn damaged_start_record_is_named_and_found_by_a_scrub() {
+    let (faults, store, ..) = three();
+    block_on(async {
+        let lease = store.claim().await.unwrap();
+        store.begin_run(&lease, Some(StartPoint::checkpoint(Epoch(3)))).await.unwrap();
+        let name = crate::paths::start(lease.generation()).to_string();
+        let mut record = faults.bytes(&name).await.unwrap().to_vec();
+        *record.last_mut().unwrap() ^= 1;
+        faults.replace(&name, record).await.unwrap();
+        let error = store.newest_valid(Check::Manifest).await.unwrap_err();
+        assert!(error.to_string().contains(&name), "{error}");
+        let report = store.scrub(None).await.unwrap();
+        assert_eq!((report.damage[0].object.as_str(), report.checkpoints), (name.as_str(), 3));
+    });
+}

@@ -1,8 +1,8 @@
 //! What to read with one request, and what to keep.
 //!
-//! Segments come group by group, and the parts of a chain lie in as many packs as checkpoints were made since its first:
-//! a pack of increments is wanted again for every group. Small packs that are wanted often are read once and kept, within
-//! [`HELD_BYTES_MAX`]. Of the others only the chunks are read that a window needs.
+//! Segments come group by group, and the parts of a chain lie in as many packs as checkpoints were made since its
+//! first: a pack of increments is wanted again for every group. Small packs that are wanted often are read once and
+//! kept, within [`HELD_BYTES_MAX`]. Of the others only the chunks are read that a window needs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem;

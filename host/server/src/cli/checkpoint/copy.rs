@@ -49,7 +49,8 @@ pub(super) fn run(args: CopyArgs) -> anyhow::Result<ExitCode> {
         What::Newest | What::Checkpoint(_) => format!("checkpoint-{}", manifest.epoch),
     });
     check_name(&name).map_err(anyhow::Error::msg)?;
-    let (place, options, _) = OpenPlace::resolve(&to).map_err(|error| anyhow::anyhow!("`{to}`: {error}"))?;
+    let (place, options, _) =
+        OpenPlace::resolve(&to).map_err(|error| anyhow::anyhow!("`{to}`: {error}"))?;
     if place.is_same(&source.place) {
         anyhow::bail!(
             "`{to}` is where the checkpoint is already: to keep it under a name, use `statehouse savepoint create`"

@@ -27,6 +27,7 @@ pub(super) fn write(file: &JobFile, native: &str, name: &str) -> anyhow::Result<
         anyhow::Ok(())
     });
     // Whatever came of it, the native one was only the way there.
-    block_on(store.delete_savepoint(native)).map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
+    block_on(store.delete_savepoint(native))
+        .map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
     written
 }
