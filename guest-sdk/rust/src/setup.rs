@@ -102,7 +102,7 @@ impl<O: 'static> Setup<O> {
     }
 
     fn key_of<K: Value>(&mut self, what: &str, name: &str) -> Option<KeyDescription> {
-        if K::layout() == Layout::F64 {
+        if <K as Encode>::layout() == Layout::F64 {
             let sentence = "floating-point numbers cannot be keys";
             self.settings.refuse(format!("{what} `{name}`: {sentence}"));
         }
