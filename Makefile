@@ -19,7 +19,7 @@ endif
 
 STATEHOUSE := $(CARGO_TARGET_DIR)/release/statehouse
 
-.PHONY: help setup build binary which demo test check unit examples integration soak bench fmt
+.PHONY: help setup servers build binary which demo test check unit examples integration soak bench fmt
 
 help: ## shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,7 +49,10 @@ check: ## formatting and lints
 	cargo fmt --manifest-path bench/guest/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-unit: ## unit tests, simulation and house rules
+servers: ## installs the servers that tests of stores run against
+	@scripts/servers
+
+unit: servers ## unit tests, simulation and house rules
 	cargo test --locked --workspace --exclude statehouse-tests
 	cargo test --locked -p statehouse-tests --test sim --test tidy
 

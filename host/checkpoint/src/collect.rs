@@ -64,8 +64,8 @@ pub struct CollectReport {
     pub blocked: Vec<Error>,
 }
 
-/// Collects the checkpoints of one store. It remembers what manifests name, so one that lives as long as its owner reads
-/// each only once.
+/// Collects the checkpoints of one store. It remembers what manifests name, so one that lives as long as its owner
+/// reads each only once.
 #[derive(Debug)]
 pub struct Collector {
     store: CheckpointStore,
@@ -106,8 +106,8 @@ impl Collector {
         !self.is_swept || self.known.checkpoints() > self.retention.num_retained as usize
     }
 
-    /// What [`Collector::collect`] would delete. Reads only, and needs no lease; of a job that runs it may name packs of
-    /// the checkpoint that is being made.
+    /// What [`Collector::collect`] would delete. Reads only, and needs no lease; of a job that runs it may name packs
+    /// of the checkpoint that is being made.
     ///
     /// # Errors
     /// Failures of the store; damage to a start record.
@@ -122,12 +122,12 @@ impl Collector {
 
     /// Deletes what is no longer needed.
     ///
-    /// Before an owner has made a checkpoint of its own, it deletes nothing: what it started from may be kept by nothing
-    /// but its start.
+    /// Before an owner has made a checkpoint of its own, it deletes nothing: what it started from may be kept by
+    /// nothing but its start.
     ///
     /// # Errors
-    /// [`Error::Fenced`]: another owner has the job; the caller must stop. Failures of the store: what is left is deleted
-    /// by the next collection.
+    /// [`Error::Fenced`]: another owner has the job; the caller must stop. Failures of the store: what is left is
+    /// deleted by the next collection.
     pub async fn collect(&mut self, lease: &Lease) -> Result<CollectReport, Error> {
         self.store.check_lease(lease).await?;
         let generation = lease.generation();

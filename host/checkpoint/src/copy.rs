@@ -1,8 +1,8 @@
 //! Copying a checkpoint to another store, where it becomes a savepoint. Only the packs that are missing there move.
 //!
-//! The checkpoint is pinned in both stores meanwhile: here, so that it is not collected while it is read; there, so that
-//! the packs that have arrived are not taken for orphans. The savepoint is written last. A copy that was broken off
-//! leaves the two pins; copying the same again takes them over and removes them.
+//! The checkpoint is pinned in both stores meanwhile: here, so that it is not collected while it is read; there, so
+//! that the packs that have arrived are not taken for orphans. The savepoint is written last. A copy that was broken
+//! off leaves the two pins; copying the same again takes them over and removes them.
 
 #[cfg(test)]
 mod tests;
@@ -33,8 +33,8 @@ pub struct CopyReport {
 }
 
 impl CheckpointStore {
-    /// Copies a checkpoint of this store to another one, as a savepoint. It stands on its own there, whatever origins it
-    /// needed here. Every pack is verified on its way. Doing the same again copies nothing.
+    /// Copies a checkpoint of this store to another one, as a savepoint. It stands on its own there, whatever origins
+    /// it needed here. Every pack is verified on its way. Doing the same again copies nothing.
     ///
     /// # Errors
     /// [`Error::NameTaken`] if the name stands for another checkpoint there, [`Error::Name`] if it cannot be one;

@@ -1,4 +1,5 @@
-//! Scrubbing: everything in the store is read and compared with its hash, and mended from another store if there is one.
+//! Scrubbing: everything in the store is read and compared with its hash, and mended from another store if there is
+//! one.
 //!
 //! Unlike a look at one checkpoint it covers what nothing names, and it never takes a pack from the local copy for the
 //! store's own. While the job runs, what is collected meanwhile is not taken for damage.
@@ -72,8 +73,8 @@ struct Named {
 }
 
 impl CheckpointStore {
-    /// Reads every manifest, savepoint, pin, record and pack and checks it. What is damaged or missing is replaced by what
-    /// `repair_from` has, where that is certain to be the same.
+    /// Reads every manifest, savepoint, pin, record and pack and checks it. What is damaged or missing is replaced by
+    /// what `repair_from` has, where that is certain to be the same.
     ///
     /// # Errors
     /// Failures of either store: then nothing is known.

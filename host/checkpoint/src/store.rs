@@ -11,8 +11,8 @@
 //! *Integrity.* Whatever is read is compared with its hash before any of it is handed out.
 //!
 //! *Layers.* Everything goes through one `ObjectStore`, which is put together from wrappers (`store/`): a deadline for
-//! each request, conditions for stores that ignore them, a local copy of packs. Packs are read from the first of several
-//! places that has them: the local copy, the store itself, and the stores that it continues.
+//! each request, conditions for stores that ignore them, a local copy of packs. Packs are read from the first of
+//! several places that has them: the local copy, the store itself, and the stores that it continues.
 
 mod conditions;
 mod deadline;
@@ -215,7 +215,7 @@ impl CheckpointStore {
         }
         if !honoured {
             tracing::warn!(
-                "the store of checkpoints ignores conditions of writes; owners are told apart by listing what they wrote"
+                "the store of checkpoints ignores conditions of writes; owners are told apart by what they list"
             );
         }
         self.conditions.set(honoured);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::sync::Unparker;
 
 /// Bytes of finished segments that may wait for the store, over all tasks.
-const BYTES_MAX: u64 = 64 << 20;
+pub(crate) const BYTES_MAX: u64 = 64 << 20;
 
 /// Counts the bytes that wait. A task that finds it used up stops writing its snapshot, and goes on processing.
 ///

@@ -43,8 +43,8 @@ impl CheckpointStore {
 
     /// Everything that owners of this generation and later ones have condemned.
     ///
-    /// Lists of earlier owners do not matter to whoever chooses a checkpoint of this generation or later: what they name
-    /// was there when this owner began, and then it counted as absent; or they were written after this owner had
+    /// Lists of earlier owners do not matter to whoever chooses a checkpoint of this generation or later: what they
+    /// name was there when this owner began, and then it counted as absent; or they were written after this owner had
     /// claimed, and then their writers found that out and deleted nothing.
     pub(crate) async fn condemned_since(&self, owner: Generation) -> Result<Condemned, Error> {
         let mut all = Condemned::default();

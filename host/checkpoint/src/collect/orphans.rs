@@ -1,10 +1,10 @@
 //! Packs that nothing names: of checkpoints that were given up, and of owners that crashed.
 //!
 //! Found by listing all packs and subtracting what is named. What remains may also belong to a checkpoint that is being
-//! made. The header of a pack tells: it has the generation and epoch of its writer. A pack of an earlier generation will
-//! not be named any more, as that owner can no longer publish. Neither will one of the own generation whose epoch is
-//! published or over. Packs of a higher generation come from other stores; a copy under way has pinned what it brings.
-//! Packs of older releases have no header, and their writers had lower generations.
+//! made. The header of a pack tells: it has the generation and epoch of its writer. A pack of an earlier generation
+//! will not be named any more, as that owner can no longer publish. Neither will one of the own generation whose
+//! epoch is published or over. Packs of a higher generation come from other stores; a copy under way has pinned what
+//! it brings. Packs of older releases have no header, and their writers had lower generations.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ use crate::paths;
 const READS_CONCURRENT_MAX: usize = 16;
 
 impl Collector {
-    /// Adds to the plan the packs that nothing names and nobody will. `owner` is the generation of the owner that plans.
+    /// Adds to the plan the packs that nothing names and nobody will. `owner` is the generation of the owner that
+    /// plans.
     pub(super) async fn add_orphans(
         &self,
         plan: &mut CollectPlan,

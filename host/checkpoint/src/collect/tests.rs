@@ -261,3 +261,48 @@ fn checkpoints_behind_which_the_user_went_back_stay_until_the_new_run_has_its_ow
         assert_eq!(back.store.list().await.unwrap(), [5, 4].map(Epoch));
     });
 }
+
+#[test]
+fn checkpoints_of_older_releases_are_continued_and_collected() {
+    let faults = FaultStore::in_memory();
+    let store = faults.checkpoints();
+    block_on(async {
+        let lease = store.claim().await.unwrap();
+        let mut newest = None;
+        for epoch in 1..=3 {
+            newest = Some(checkpoint(&store, &lease, newest.as_ref(), Epoch(epoch)).await.unwrap());
+            // Their names had no generation.
+            let now = paths::ManifestName { epoch: Epoch(epoch), generation: lease.generation() };
+            let then = paths::ManifestName { generation: Generation(0), ..now };
+            let (now, then) = (paths::manifest(now).to_string(), paths::manifest(then).to_string());
+            faults.replace(&then, faults.bytes(&now).await.unwrap()).await.unwrap();
+            faults.remove(&now).await.unwrap();
+        }
+        assert_eq!(store.list().await.unwrap(), [3, 2, 1].map(Epoch));
+        let mut owner = Owner::start(&store).await.unwrap();
+        assert_eq!((owner.newest.clone(), owner.next), (newest, Epoch(4)));
+        owner.run(1).await.unwrap();
+        assert_eq!(store.list().await.unwrap(), [4, 3].map(Epoch));
+        restore(&store, owner.newest.as_ref().unwrap()).await.unwrap();
+        assert_clean_after_next_run(&faults, &store, "older release").await;
+    });
+}
+
+/// Not counting packs and manifest: a collection that has something to delete writes one list and deletes it.
+#[test]
+fn steady_collection_costs_one_write() {
+    let metrics = crate::StoreMetrics::default();
+    let store = CheckpointStore::in_memory().metered(&metrics);
+    block_on(async {
+        let mut owner = Owner::start(&store).await.unwrap();
+        owner.run(4).await.unwrap();
+        owner.checkpoint().await.unwrap();
+        let before = metrics.counts();
+        owner.collect().await.unwrap();
+        let after = metrics.counts();
+        assert_eq!(after.writes - before.writes, 1);
+        // The newest start record. What manifests name is remembered.
+        assert_eq!(after.reads - before.reads, 1);
+        assert!(after.lists - before.lists <= 12, "{} listings", after.lists - before.lists);
+    });
+}

@@ -83,8 +83,8 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// [`Error::Fenced`] if another owner has taken over: stop. [`Error::CollectedMeanwhile`] if the checkpoint is
-    /// being deleted, [`Error::Missing`] if there is none: choose another. [`Error::BegunAlready`] for a second call with
-    /// another checkpoint. Failures of the store; the same call may be made again.
+    /// being deleted, [`Error::Missing`] if there is none: choose another. [`Error::BegunAlready`] for a second call
+    /// with another checkpoint. Failures of the store; the same call may be made again.
     pub async fn begin_run(
         &self,
         lease: &Lease,

@@ -74,7 +74,8 @@ impl CheckpointStore {
     }
 
     /// Lets this store continue a checkpoint of another one without copying it: the checkpoint is pinned there and the
-    /// place recorded here. Returns this store with the other one opened behind it. The pin's id must be unlike any other.
+    /// place recorded here. Returns this store with the other one opened behind it. The pin's id must be unlike any
+    /// other.
     ///
     /// # Errors
     /// As [`CheckpointStore::pin`]: if the checkpoint has been collected meanwhile, nothing is left behind.

@@ -1,9 +1,9 @@
 //! Creating objects in stores that ignore the condition of a conditional write.
 //!
 //! There the wrapper looks before it writes. Two writers of one name can then both believe that they created it, so
-//! nothing rests on it where two can want the same name: claims have names of their own, manifests and start records are
-//! named after the generation of their owner, packs after their bytes. Of two users who give a savepoint the same name
-//! at the same time, one would win.
+//! nothing rests on it where two can want the same name: claims have names of their own, manifests and start records
+//! are named after the generation of their owner, packs after their bytes. Of two users who give a savepoint the same
+//! name at the same time, one would win.
 
 use std::fmt;
 use std::ops::Range;

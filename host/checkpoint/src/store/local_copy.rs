@@ -1,7 +1,7 @@
 //! A local copy of packs, to read them from faster. Written with the store, deleted with the store.
 //!
-//! Whoever reads a pack looks here first and checks what it finds as everywhere; so a copy that is lost, damaged or could
-//! not be written costs speed and nothing else.
+//! Whoever reads a pack looks here first and checks what it finds as everywhere; so a copy that is lost, damaged or
+//! could not be written costs speed and nothing else.
 
 use std::fmt;
 use std::ops::Range;

@@ -145,7 +145,7 @@ impl Server {
             if TcpStream::connect(address).is_ok() {
                 return server;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::park_timeout(PAUSE);
         }
         panic!("{} does not answer", command.get_program().display());
     }
@@ -192,7 +192,6 @@ fn installed(program: &str) -> PathBuf {
 }
 
 /// Whether tests that need these servers are left out, because they cannot be installed.
-#[expect(clippy::disallowed_methods, reason = "it is for whoever runs the tests to say")]
 pub fn are_left_out() -> bool {
     std::env::var_os("STATEHOUSE_WITHOUT_SERVERS").is_some_and(|value| !value.is_empty())
 }

@@ -219,3 +219,6 @@ impl OperatorBody {
 fn failed(error: InvokeError) -> TaskError {
     TaskError::new(error)
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,7 +222,8 @@ impl Bed {
             .collect();
         let epoch = self.epoch;
         for (task, (_, backend)) in (0..).zip(&mut self.parts) {
-            backend.start_snapshot(self.epoch, false).unwrap();
+            // There is nothing yet that the first one could continue.
+            backend.start_snapshot(epoch, previous.is_none()).unwrap();
             let snapshot = loop {
                 if let Some(snapshot) = backend.advance_snapshot(100).unwrap() {
                     break snapshot;

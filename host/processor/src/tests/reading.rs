@@ -212,9 +212,10 @@ fn damage_is_told_by_name() {
     for kind in [Kind::Heap, Kind::Rocks] {
         let mut bed = filled(kind);
         let manifest = bed.checkpoint();
-        let inside = bed.inside(&manifest);
-        let view = inside.operator("a.counts").unwrap();
         for pack in manifest.packs() {
+            // Each keeps the tables that it has fetched.
+            let inside = bed.inside(&manifest);
+            let view = inside.operator("a.counts").unwrap();
             let name = format!("packs/{}/{}", &pack.digest.to_string()[..2], pack.digest);
             let whole = block_on(bed.store.bytes(&name)).unwrap();
             let mut damaged = whole.to_vec();
