@@ -10,6 +10,7 @@ name = "steady"
 [checkpoint]
 dir = "checkpoints"
 interval = "20ms"
+num-retained = 1000
 inline-threshold = "0B"
 [[source]]
 id = "numbers"

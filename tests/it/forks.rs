@@ -6,9 +6,14 @@ use std::time::Duration;
 use crate::savepoints::{JOB, RECORDS, STATE, expected};
 use crate::workplace::Workplace;
 
+/// The job, with nothing of its state in manifests.
+fn job() -> String {
+    JOB.replace("interval = \"50ms\"", "interval = \"50ms\"\ninline-threshold = \"0B\"")
+}
+
 /// A second job: another name, and places of its own.
 fn fork_file(place: &Workplace) {
-    let job = JOB
+    let job = job()
         .replace("name = \"saved\"", "name = \"fork\"")
         .replace("\"checkpoints\"", "\"fork-checkpoints\"")
         .replace("path = \"out\"", "path = \"fork-out\"");
@@ -28,7 +33,7 @@ fn half(place: &Workplace) -> Vec<String> {
 
 #[test]
 fn both_jobs_go_on_from_the_fork_and_are_right() {
-    let place = Workplace::with_guests(JOB);
+    let place = Workplace::with_guests(&job());
     fork_file(&place);
     let before = half(&place);
     let packs = place.files("checkpoints/packs").len();
@@ -60,7 +65,7 @@ fn both_jobs_go_on_from_the_fork_and_are_right() {
 
 #[test]
 fn a_fork_shares_what_it_does_not_change() {
-    let place = Workplace::with_guests(JOB);
+    let place = Workplace::with_guests(&job());
     fork_file(&place);
     half(&place);
     let fork = ["fork.toml", "--fork-from", "checkpoints@half", "--set", "source.numbers.rate=100"];
@@ -80,7 +85,7 @@ fn a_fork_shares_what_it_does_not_change() {
 
 #[test]
 fn a_fork_is_refused_where_it_cannot_be() {
-    let place = Workplace::with_guests(JOB);
+    let place = Workplace::with_guests(&job());
     fork_file(&place);
     half(&place);
     let before = place.files("checkpoints");
@@ -96,9 +101,9 @@ fn a_fork_is_refused_where_it_cannot_be() {
 
 #[test]
 fn state_without_an_operator_is_dropped_where_the_user_allows_it() {
-    let place = Workplace::with_guests(JOB);
+    let place = Workplace::with_guests(&job());
     half(&place);
-    let renamed = JOB.replace("id = \"sum\"", "id = \"total\"\noperator = \"sum\"");
+    let renamed = job().replace("id = \"sum\"", "id = \"total\"\noperator = \"sum\"");
     place.write("job.toml", renamed.replace("sum.sums", "total.sums").as_bytes());
     place.run(&["run", "job.toml"]).refused(&["`sum`", "--allow-non-restored-state"]);
     let run = place.run(&["run", "job.toml", "--allow-non-restored-state", "--json"]).succeeded();
@@ -108,7 +113,7 @@ fn state_without_an_operator_is_dropped_where_the_user_allows_it() {
 
 #[test]
 fn a_copy_stands_on_its_own_and_copies_only_what_is_missing() {
-    let place = Workplace::with_guests(JOB);
+    let place = Workplace::with_guests(&job());
     half(&place);
     let copy = |what: &str| {
         let copy = ["checkpoint", "copy", what, "backup/job", "--json"];

@@ -22,6 +22,9 @@ const VALUES_MAX: u32 = 20_000;
 /// How deep values may lie in each other, so that no type exhausts the stack.
 const DEPTH_MAX: u32 = 64;
 
+/// The largest type that is asked: values are made on the stack, and those of a guest are small.
+const TYPE_BYTES_MAX: usize = 16 << 10;
+
 /// The longest description.
 const TEXT_BYTES_MAX: usize = 32 << 10;
 
@@ -59,7 +62,7 @@ struct Structure<'a> {
 
 /// How the elements of a set are laid out.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Elements {
+pub struct Elements {
     pub(crate) layout: &'static str,
     pub(crate) codec: &'static str,
 }
@@ -99,6 +102,9 @@ pub(crate) fn of<T: DeserializeOwned>(
     readable: bool,
     elements: Option<Elements>,
 ) -> Option<String> {
+    if size_of::<T>() > TYPE_BYTES_MAX {
+        return None;
+    }
     let mut trace = Trace { readable, ..Trace::default() };
     let mut shape = Shape::Any;
     for _ in 0..PASSES_MAX {

@@ -12,12 +12,14 @@ use statehouse_checkpoint::Compression;
 use statehouse_engine::{CheckpointSettings, Mode};
 
 use super::values::{ByteSize, Millis, Text};
+use crate::place::is_url;
 
 /// The table as it was written, with defaults for what was not.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CheckpointTable {
     /// A folder, or the URL of an object store.
+    #[serde(deserialize_with = "dir")]
     pub dir: String,
     /// Options of the client for the URL.
     #[serde(default, deserialize_with = "store")]
@@ -189,6 +191,21 @@ fn inline<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Err
         return Err(D::Error::custom("it must be at most 1MiB: what is larger belongs into packs"));
     }
     Ok(size)
+}
+
+/// How the URLs of stores begin.
+const SCHEMES: [&str; 10] =
+    ["file", "memory", "s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss"];
+
+fn dir<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let dir = String::deserialize(deserializer)?;
+    match dir.split_once("://").filter(|_| is_url(&dir)) {
+        Some((scheme, _)) if !SCHEMES.contains(&scheme) => Err(D::Error::custom(format!(
+            "`{dir}` is no place for checkpoints: write a folder, or a URL that begins with `s3://`, `gs://`, `az://` or \
+             `file://`"
+        ))),
+        _ => Ok(dir),
+    }
 }
 
 fn store<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Text>, D::Error> {

@@ -84,4 +84,6 @@ fn settings_out_of_range_are_named_with_what_they_may_be() {
     check("local-copy = \"\"", "it is empty");
     check("store = { region = \"\" }", "the option `region` is empty");
     check("store = \"s3\"", "store");
+    let error = parse(&table("dir = \"ftp://host/c\""), &[]).unwrap_err();
+    assert!(error.contains("`ftp://host/c` is no place") && error.contains("`s3://`"), "{error}");
 }
