@@ -142,7 +142,7 @@ fn portable(
     })?;
     taken.portable_write.push(watch.seconds());
     let place = StartPlace::Savepoint("portable".to_owned());
-    let point = StartPoint { epoch: written.epoch, place };
+    let point = StartPoint { epoch: written.epoch, place, fork: false };
     taken.portable_restore.push(restore(run, folders, written, point)?);
     Ok(())
 }
@@ -170,8 +170,10 @@ fn savepoint_and_fork(
         };
         store.pin(&record.pin, manifest).await?;
         own.add_origin(&record).await?;
+        let place = StartPlace::Origin(record.pin.clone());
         let own = own.with_origin(store.clone(), record);
-        own.begin_run(&lease, Some(StartPoint::checkpoint(manifest.epoch))).await
+        let point = StartPoint { epoch: manifest.epoch, place, fork: true };
+        own.begin_run(&lease, Some(point)).await
     };
     block_on(forked).map_err(|error| error.chain())?;
     taken.fork.push(watch.seconds());

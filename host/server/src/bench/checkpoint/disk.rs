@@ -50,7 +50,11 @@ pub(super) fn seconds(directory: &Path, bytes: u64) -> io::Result<(f64, f64)> {
 }
 
 fn scrambled(word: u64) -> [u8; 8] {
-    (word + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(word | 1).to_le_bytes()
+    (word + 1)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(31)
+        .wrapping_mul(word | 1)
+        .to_le_bytes()
 }
 
 fn in_parallel(files: u64, act: impl Fn(u64) -> io::Result<()> + Sync) -> io::Result<()> {

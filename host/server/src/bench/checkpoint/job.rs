@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::executor::block_on;
 use statehouse_checkpoint::{
-    CheckpointStore, Compression, Durability, Manifest, StartPoint, StoreMetrics,
+    CheckpointStore, Compression, Durability, Manifest, StartPoint, StoreCounts, StoreMetrics,
 };
 use statehouse_connectors::DiscardFactory;
 use statehouse_engine::{
-    Assembled, CheckpointRecord, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, Node,
-    NodeKind, RestorePoint, SystemClock, assemble, threads,
+    Assembled, CheckpointRecord, CheckpointSettings, Checkpoints, Clock, Graph, JobHandle, JobPlan,
+    Node, NodeKind, RestorePoint, SavepointRequest, SystemClock, assemble, threads,
 };
 use statehouse_state::KeyGroups;
 use statehouse_state::rocks::{RocksOptions, RocksResources};
@@ -22,6 +23,9 @@ use crate::bench::native::{Work, description};
 use crate::bench::sum::NativeSum;
 use crate::job_file::BackendKind;
 use crate::launch::{heap_backends, rocks_backends};
+
+/// How long a checkpoint may take.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A state and what happens to it.
 #[derive(Debug, Clone)]
@@ -39,7 +43,9 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) checkpoints: Vec<CheckpointRecord>,
-    pub(super) seen: Seen,
+    pub(super) flow_seconds: f64,
+    /// Requests up to the end of each checkpoint that was asked for.
+    pub(super) counts: Vec<StoreCounts>,
 }
 
 /// Where everything of one run lies.
@@ -70,17 +76,48 @@ impl Folders {
     }
 }
 
+/// Asks for a checkpoint whenever the source waits for one, until the job is over.
+fn conduct(
+    job: &JobHandle,
+    seen: &Seen,
+    metrics: &StoreMetrics,
+    over: &AtomicBool,
+) -> Vec<StoreCounts> {
+    let mut counts = Vec::new();
+    while !over.load(Ordering::Acquire) {
+        if !seen.waits() {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        }
+        let ticket = job.savepoint(SavepointRequest { name: None, then: None });
+        if ticket.wait(CHECKPOINT_PATIENCE).is_err() {
+            break;
+        }
+        counts.push(metrics.counts());
+    }
+    counts
+}
+
 impl Run {
     /// Runs the job from nothing to its end.
     pub(super) fn run(&self, folders: &Folders) -> Result<Ran, String> {
         let metrics = StoreMetrics::default();
-        let source = Arc::new(Paced::new(self.keys, self.then, metrics.clone()));
+        let source = Arc::new(Paced::new(self.keys, self.then));
         let store = folders.store()?.metered(&metrics);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let job = self.assemble(folders, Arc::clone(&source), store, None, &clock)?;
-        let handle = job.handle.clone();
-        threads::run(job, &clock).map_err(|error| error.to_string())?;
-        Ok(Ran { checkpoints: handle.checkpoints(), seen: source.seen() })
+        let (handle, seen) = (job.handle.clone(), source.seen());
+        let over = AtomicBool::new(false);
+        let counts = std::thread::scope(|scope| {
+            let conductor = matches!(self.then, Then::Epochs { .. })
+                .then(|| scope.spawn(|| conduct(&handle, &seen, &metrics, &over)));
+            let ended = threads::run(job, &clock).map_err(|error| error.to_string());
+            over.store(true, Ordering::Release);
+            let counts = conductor.map(|conductor| conductor.join().unwrap_or_default());
+            ended.map(|_| counts.unwrap_or_default())
+        })?;
+        let flow_seconds = seen.flow_seconds();
+        Ok(Ran { checkpoints: handle.checkpoints(), flow_seconds, counts })
     }
 
     /// Puts the job together from a checkpoint: what a restart waits for.
@@ -91,7 +128,7 @@ impl Run {
         point: StartPoint,
     ) -> Result<Assembled, String> {
         let store = folders.store()?;
-        let source = Arc::new(Paced::new(self.keys, self.then, StoreMetrics::default()));
+        let source = Arc::new(Paced::new(self.keys, self.then));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         self.assemble(folders, source, store, Some((manifest, point)), &clock)
     }

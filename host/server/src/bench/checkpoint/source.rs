@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use statehouse_checkpoint::{StoreCounts, StoreMetrics};
 use statehouse_engine::{ConnectorError, Malformed, Polled, Progress, Source, SourceFactory};
 use statehouse_operator::{Batch, Codec, KeyType, Port, ValueType};
 use statehouse_state::{Column, KeyLayout, ValueLayout};
@@ -39,13 +38,25 @@ pub(super) enum Then {
     },
 }
 
-/// What was seen from the source: it is where barriers begin.
-#[derive(Debug, Clone, Default)]
+/// What is known of the source from outside.
+#[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Requests up to each barrier that followed the first; the checkpoint before it has been published by then.
-    pub(super) counts: Vec<StoreCounts>,
+    /// Whether it waits for a barrier before it goes on.
+    waits: AtomicBool,
     /// Seconds that the flow took.
-    pub(super) flow_seconds: f64,
+    flow_seconds: Mutex<f64>,
+}
+
+impl Seen {
+    /// Whether it waits for a barrier before it goes on.
+    pub(super) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Acquire)
+    }
+
+    /// Seconds that the flow took.
+    pub(super) fn flow_seconds(&self) -> f64 {
+        *self.flow_seconds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A source that one task reads.
@@ -53,24 +64,23 @@ pub(super) struct Seen {
 pub(super) struct Paced {
     keys: u64,
     then: Then,
-    metrics: StoreMetrics,
     port: Port,
     opened: AtomicBool,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Seen>,
 }
 
 impl Paced {
-    pub(super) fn new(keys: u64, then: Then, metrics: StoreMetrics) -> Self {
+    pub(super) fn new(keys: u64, then: Then) -> Self {
         let key = KeyType { layout: KeyLayout::U64, codec: Codec::Raw, schema: None };
         let value = ValueType::new(ValueLayout::S64, Codec::Raw);
         let port = Port { name: "numbers".to_owned(), key: Some(key), value, broadcast: false };
         let opened = AtomicBool::new(false);
-        Self { keys, then, metrics, port, opened, seen: Arc::default() }
+        Self { keys, then, port, opened, seen: Arc::default() }
     }
 
-    /// What has been seen so far.
-    pub(super) fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What is known of it while it runs.
+    pub(super) fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen)
     }
 }
 
@@ -94,7 +104,6 @@ impl SourceFactory for Paced {
         Ok(Box::new(PacedSource {
             keys: self.keys,
             then,
-            metrics: self.metrics.clone(),
             seen: Arc::clone(&self.seen),
             filled,
             emitted: 0,
@@ -108,13 +117,12 @@ impl SourceFactory for Paced {
 struct PacedSource {
     keys: u64,
     then: Then,
-    metrics: StoreMetrics,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Seen>,
     /// Keys that were there once.
     filled: u64,
     /// Records since then.
     emitted: u64,
-    /// Barriers that have begun here.
+    /// Barriers that have begun here since all keys were there.
     barriers: AtomicU64,
     flow: Option<Stopwatch>,
 }
@@ -141,6 +149,7 @@ impl PacedSource {
             return Polled::End;
         }
         let allowed = barriers.min(epochs) * touched;
+        self.seen.waits.store(from == allowed, Ordering::Release);
         if from == allowed {
             return Polled::Idle;
         }
@@ -157,8 +166,8 @@ impl PacedSource {
         }
         let watch = *self.flow.get_or_insert_with(Stopwatch::start);
         if self.emitted >= records {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.flow_seconds = watch.seconds();
+            let seconds = self.seen.flow_seconds.lock();
+            *seconds.unwrap_or_else(PoisonError::into_inner) = watch.seconds();
             return Polled::End;
         }
         let from = self.emitted;
@@ -187,9 +196,10 @@ impl Source for PacedSource {
 
     /// Asked for once at each barrier.
     fn position(&self) -> Value {
-        if self.barriers.fetch_add(1, Ordering::Relaxed) > 0 {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.counts.push(self.metrics.counts());
+        if self.filled == self.keys {
+            // Before it acknowledges the barrier, so that nobody who waits for that sees it wait still.
+            self.seen.waits.store(false, Ordering::Release);
+            self.barriers.fetch_add(1, Ordering::Relaxed);
         }
         json!({ "filled": self.filled })
     }

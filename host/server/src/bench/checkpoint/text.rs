@@ -62,7 +62,11 @@ fn bandwidth(lines: &[BandwidthFigures]) -> String {
                 format::bytes(line.state_bytes),
                 format::bytes(stored),
                 rate(stored, line.raw_write_seconds),
-                format!("{} ({:.2})", rate(stored, line.checkpoint_seconds), line.checkpoint_over_raw),
+                format!(
+                    "{} ({:.2})",
+                    rate(stored, line.checkpoint_seconds),
+                    line.checkpoint_over_raw
+                ),
                 rate(stored, line.raw_read_seconds),
                 format!("{} ({:.2})", rate(stored, line.restore_seconds), line.restore_over_raw),
                 format!("{:.1} s", line.checkpoint_seconds + line.restore_seconds),

@@ -48,9 +48,9 @@ fn measure(
     };
     let (mut with, mut without, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..settings.repetitions.max(1) {
-        without.push(run(None)?.seen.flow_seconds);
+        without.push(run(None)?.flow_seconds);
         let ran = run(Some(Duration::from_secs(1)))?;
-        with.push(ran.seen.flow_seconds);
+        with.push(ran.flow_seconds);
         // Those of the state as it was filled, and that of the end, are none of the flow.
         let skipped = ran.checkpoints.iter().skip(2);
         taken.extend(skipped.map(|checkpoint| (checkpoint.duration_ms, checkpoint.written_bytes)));
