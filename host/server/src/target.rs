@@ -181,7 +181,8 @@ impl OpenPlace {
                     None => "there is no such directory or job file".to_owned(),
                 });
             }
-            // Opening makes no difference between a folder without checkpoints and one that has nothing to do with them.
+            // Opening makes no difference between a folder without checkpoints and one that has nothing to do with
+            // them.
             if !MARKS.iter().any(|mark| directory.join(mark).is_dir()) {
                 let which = if job.is_some() { format!("`{place}`") } else { "it".to_owned() };
                 return Err(format!(

@@ -252,8 +252,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "`{name}` cannot be the name of a savepoint: it is at most {NAME_MAX} letters, digits, `-`, `_` and `.`, begins \
-         with a letter or a digit, and is not a number, which would be a checkpoint's"
+        "`{name}` cannot be the name of a savepoint: it is at most {NAME_MAX} letters, digits, `-`, `_` and `.`, \
+         begins with a letter or a digit, and is not a number, which would be a checkpoint's"
     ))
 }
 

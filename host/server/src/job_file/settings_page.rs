@@ -32,8 +32,8 @@ pub const SETTINGS: [Setting; 14] = [
         takes: "table of texts",
         default: "{}",
         meaning: "Options of the client for the URL, under the names of the crate `object_store`: `{ endpoint = \
-                  \"http://…\", region = \"…\", allow-http = true }`. Environment variables that begin with `AWS_`, \
-                  `GOOGLE_` and `AZURE_` count too, which is where credentials belong; what stands here wins. \
+                  \"http://…\", region = \"…\", allow-http = true }`. Environment variables that begin with \
+                  `AWS_`, `GOOGLE_` and `AZURE_` count too, which is where credentials belong; what stands here wins. \
                   It holds for stores that the job was forked from, too, if their URLs are of the same kind or `dir` \
                   is a folder.",
     },

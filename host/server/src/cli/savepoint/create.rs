@@ -40,7 +40,7 @@ pub(in crate::cli) struct CreateArgs {
     /// Let time run to its end first, so that windows and timers of event time fire, then end the job with it
     #[arg(long, conflicts_with = "stop")]
     drain: bool,
-    /// Write it self-contained and independent of the backend, which takes as long as reading and writing the state does
+    /// Write it self-contained and independent of the backend; takes as long as reading and writing the state
     #[arg(long)]
     portable: bool,
     /// Override a value of the job file, as it was overridden when the job was started
