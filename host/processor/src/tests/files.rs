@@ -1,5 +1,7 @@
 //! Arrow and Parquet files are what was written to them.
 
+use std::sync::Arc;
+
 use futures::executor::block_on;
 use serde_json::Value;
 use statehouse_checkpoint::PackSettings;
@@ -83,7 +85,7 @@ fn arrow_files_have_the_types_of_the_states() {
     let mut read = Vec::new();
     for batch in reader {
         let batch = batch.unwrap();
-        let column = |name: &str| batch.column_by_name(name).unwrap().clone();
+        let column = |name: &str| Arc::clone(batch.column_by_name(name).unwrap());
         let keys = column("key");
         let keys = keys.as_any().downcast_ref::<StringArray>().unwrap();
         let map_keys = column("map_key");

@@ -21,7 +21,7 @@ use crate::target::Target;
 #[command(after_help = "Examples:
   statehouse state diff job.toml@7 job.toml
   statehouse state diff job.toml@before s3://bucket/job@after --state count.seen --json")]
-pub(super) struct DiffArgs {
+pub(in crate::cli) struct DiffArgs {
     /// The job file, folder or URL, and which checkpoint or savepoint
     #[arg(value_name = "PLACE[@ID|NAME]")]
     old: Target,

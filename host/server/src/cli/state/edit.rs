@@ -28,7 +28,7 @@ use crate::target::Target;
 Values: a number or text as it is, anything else as JSON; a list as [element, ...], a map as {\"key\": value, ...}
 or [[key, value], ...]. Imports: rows as `statehouse state scan --json` prints them, or Parquet as it writes it;
 a row with \"removed\": true removes.")]
-pub(super) struct EditArgs {
+pub(in crate::cli) struct EditArgs {
     /// The job file, folder or URL, and which checkpoint or savepoint
     #[arg(value_name = "PLACE[@ID|NAME]")]
     target: Target,

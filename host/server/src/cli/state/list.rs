@@ -20,7 +20,7 @@ use crate::target::Target;
   statehouse state list job.toml                    of the newest checkpoint
   statehouse state list job.toml@7 --json
   statehouse state list s3://bucket/job@before-upgrade")]
-pub(super) struct ListArgs {
+pub(in crate::cli) struct ListArgs {
     /// The job file, folder or URL, and which checkpoint or savepoint
     #[arg(value_name = "PLACE[@ID|NAME]")]
     target: Target,

@@ -23,7 +23,7 @@ const TABLE_ROWS: u64 = 100;
 #[command(after_help = "Examples:
   statehouse state get job.toml count.seen tea
   statehouse state get job.toml@before-upgrade sessions.open 4711 --json")]
-pub(super) struct GetArgs {
+pub(in crate::cli) struct GetArgs {
     /// The job file, folder or URL, and which checkpoint or savepoint
     #[arg(value_name = "PLACE[@ID|NAME]")]
     target: Target,
@@ -44,7 +44,7 @@ pub(super) struct GetArgs {
   statehouse state scan job.toml count.seen --limit 10
   statehouse state scan job.toml@7 count --json > state.jsonl
   statehouse state scan s3://bucket/job count.seen --parquet seen.parquet")]
-pub(super) struct ScanArgs {
+pub(in crate::cli) struct ScanArgs {
     /// The job file, folder or URL, and which checkpoint or savepoint
     #[arg(value_name = "PLACE[@ID|NAME]")]
     target: Target,
