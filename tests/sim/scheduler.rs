@@ -125,13 +125,18 @@ impl Scenario {
 
     /// Starts the job where it is to go on. Fails if the store does.
     pub(crate) fn start(&mut self) -> Result<Life, String> {
-        self.runs += 1;
-        self.trace.push(format!("run {}", self.runs));
         let folder = folder();
         let backends = match self.rocks && self.random.random_bool(0.6) {
             true => Backends::rocks(folder.path()),
             false => Backends::heap(folder.path()),
         };
+        self.start_on(backends, folder)
+    }
+
+    /// Starts the job on these backends, whose state lies in this folder.
+    pub(crate) fn start_on(&mut self, backends: Backends, folder: TempDir) -> Result<Life, String> {
+        self.runs += 1;
+        self.trace.push(format!("run {}", self.runs));
         let job = self.assemble(backends, Arc::new(self.clock.clone()))?;
         if let Some((calls, takes_effect)) = self.stall {
             self.world.store.stall_after(calls, takes_effect);

@@ -204,7 +204,9 @@ impl RestorePoint {
                 let operator = operator.id.clone();
                 RecoveryError::NoFolder { epoch, operator }
             })?;
-            let folder = scratch.join(format!("restore-{}-{}", tables.start, range.start));
+            // Tasks are restored at once: those of other operators have the same ranges.
+            let name = format!("restore-{}-{}-{}", operator.id, tables.start, range.start);
+            let folder = scratch.join(name);
             let restored = match self.fetch(operator, tables, &folder).await {
                 Ok(()) => backend
                     .restore_tables(&folder)
