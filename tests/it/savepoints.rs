@@ -173,6 +173,24 @@ fn a_portable_savepoint_stands_on_its_own() {
     }
 }
 
+/// Something lies where the savepoint is to be, and does not show among them.
+fn in_the_way(place: &Workplace, name: &str) {
+    std::fs::create_dir_all(place.path(&format!("checkpoints/savepoints/{name}.json"))).unwrap();
+}
+
+#[test]
+fn the_native_savepoint_stays_if_the_portable_one_cannot_be_written() {
+    let place = Workplace::with_guests(JOB);
+    let mut job = place.start_job(&["job.toml"], STATE);
+    assert!(job.goes_on(Duration::from_millis(300)), "{:#?}", job.end());
+    in_the_way(&place, "plain");
+    let portable = ["savepoint", "create", "job.toml", "plain", "--portable", "--stop"];
+    place.run(&portable).refused(&["`plain` was not written", "`plain.native`", "stays"]);
+    job.end().succeeded();
+    place.run(&["run", "job.toml", "--from", "plain.native"]).succeeded();
+    assert!(place.lines("out") == expected());
+}
+
 #[test]
 fn a_drained_job_fires_what_waits_for_the_end_of_time() {
     let job = r#"
