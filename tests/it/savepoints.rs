@@ -179,6 +179,24 @@ fn in_the_way(place: &Workplace, name: &str) {
 }
 
 #[test]
+fn a_job_that_ends_without_its_savepoint_keeps_its_checkpoints() {
+    let place = Workplace::with_guests(JOB);
+    let delete = ["job.toml", "--set", "checkpoint.retention-on-finish=delete"];
+    let mut job = place.start_job(&delete, STATE);
+    assert!(job.goes_on(Duration::from_millis(300)), "{:#?}", job.end());
+    create(&place, &["taken"]);
+    let drain = |name| place.run(&["savepoint", "create", "job.toml", name, "--drain"]);
+    drain("taken").refused(&["`taken` already"]);
+    assert!(job.goes_on(Duration::from_millis(100)), "{:#?}", job.end());
+    in_the_way(&place, "done");
+    drain("done").refused(&["`done` was not made", "ends all the same", "savepoint create"]);
+    let done = job.end().succeeded();
+    assert!(done.stderr.contains("the checkpoints stay"), "{}", done.stderr);
+    create(&place, &["of-the-newest"]);
+    place.run(&["checkpoint", "verify", "job.toml"]).succeeded();
+}
+
+#[test]
 fn the_native_savepoint_stays_if_the_portable_one_cannot_be_written() {
     let place = Workplace::with_guests(JOB);
     let mut job = place.start_job(&["job.toml"], STATE);
