@@ -156,6 +156,29 @@ fn a_claimed_savepoint_goes_when_the_run_has_a_checkpoint_of_its_own() {
 }
 
 #[test]
+fn a_savepoint_of_another_store_can_be_claimed() {
+    let place =
+        Workplace::with_guests(&JOB.replace("interval", "inline-threshold = \"0B\"\ninterval"));
+    let mut job = place.start_job(&["job.toml"], STATE);
+    assert!(job.goes_on(Duration::from_millis(300)), "{:#?}", job.end());
+    create(&place, &["claimed", "--stop"]);
+    job.end().succeeded();
+    let moved = ["run", "job.toml", "--set", "checkpoint.dir=moved"];
+    // There is no savepoint to be taken over.
+    let newest = place.run(&[&moved[..], &["--from", "checkpoints", "--claim"]].concat());
+    newest.refused(&["`--claim`", "name a savepoint"]);
+    place.run(&[&moved[..], &["--from", "checkpoints@claimed", "--claim"]].concat()).succeeded();
+    let listed = place.run(&["savepoint", "list", "checkpoints", "--json"]).succeeded().json();
+    assert_eq!(listed, serde_json::json!([]));
+    assert!(place.lines("out") == expected());
+    // What the run shares with the other store outlives the savepoint there.
+    place.run(&["checkpoint", "collect", "checkpoints", "--num-retained", "1"]).succeeded();
+    place.run(&["checkpoint", "verify", "moved"]).succeeded();
+    let again = place.run(&[&moved[..], &["--json"]].concat()).succeeded().json();
+    assert_eq!(again["records"], 0, "{again}");
+}
+
+#[test]
 fn a_portable_savepoint_stands_on_its_own() {
     for backend in ["heap", "rocksdb"] {
         let place = Workplace::with_guests(JOB);
