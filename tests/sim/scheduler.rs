@@ -182,10 +182,10 @@ impl Scenario {
             let adopted = block_on(store.adopt(other, origin, theirs));
             *store = adopted.map_err(|error| error.chain())?;
             let place = StartPlace::Origin(origin.pin.clone());
-            point = Some(StartPoint { epoch: theirs.epoch, place });
+            point = Some(StartPoint { epoch: theirs.epoch, place, fork: true });
             manifest = Some(theirs.clone());
         }
-        let fork = matches!(point, Some(StartPoint { place: StartPlace::Origin(_), .. }));
+        let fork = point.as_ref().is_some_and(|point| point.fork);
         Ok(manifest.map(|manifest| RestorePoint {
             store: store.clone(),
             manifest,

@@ -88,7 +88,8 @@ pub const SETTINGS: [Setting; 14] = [
         takes: "`retain` or `delete`",
         default: "\"retain\"",
         meaning: "What becomes of the checkpoints when the job is cancelled by `statehouse cancel`. Savepoints stay. \
-                  An interrupt, `savepoint create --stop` and failures are no cancellation.",
+                  An interrupt, `savepoint create --stop` and failures are no cancellation. All stay if a \
+                  savepoint that was asked for with the end, or last, could not be made.",
     },
     Setting {
         name: "retention-on-finish",
@@ -96,7 +97,8 @@ pub const SETTINGS: [Setting; 14] = [
         takes: "`retain` or `delete`",
         default: "\"retain\"",
         meaning: "What becomes of the checkpoints when all input has been read, or the job was drained. Savepoints \
-                  stay. With `delete` the next run starts from nothing.",
+                  stay. With `delete` the next run starts from nothing. All stay if a savepoint that was asked for \
+                  with the end, or last, could not be made.",
     },
     Setting {
         name: "mode",

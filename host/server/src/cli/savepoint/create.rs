@@ -143,6 +143,13 @@ fn of_newest(args: &CreateArgs, file: &JobFile, name: &str) -> anyhow::Result<Ma
     }
     let store = OpenPlace::of_job(file)?.store;
     let manifest = What::Newest.read(&store)?;
+    anyhow::ensure!(
+        manifest.job == file.job.name,
+        "job `{}` has no checkpoint of its own yet: its next run starts from one of job `{}`, so make the savepoint \
+         there, or run this job first",
+        file.job.name,
+        manifest.job
+    );
     block_on(store.pin_savepoint(name, &manifest))
         .map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
     Ok(manifest)
