@@ -126,6 +126,29 @@ fn a_directory_that_cannot_be_written_is_refused_before_anything_runs() {
 }
 
 #[test]
+fn damage_decides_the_exit_code_though_nobody_reads() {
+    let (place, epochs) = finished();
+    let commands: [&[&str]; 4] = [
+        &["checkpoint", "verify", "job.toml"],
+        &["checkpoint", "verify", "job.toml", "--json"],
+        &["checkpoint", "scrub", "job.toml"],
+        &["checkpoint", "scrub", "job.toml", "--json"],
+    ];
+    for command in commands {
+        place.run_unread(command).succeeded();
+    }
+    // What comes last of all that is printed.
+    let begins = format!("{:020}", epochs.last().unwrap());
+    let is_oldest = |path: &std::path::PathBuf| {
+        path.file_name().unwrap().to_str().unwrap().starts_with(&begins)
+    };
+    flip_a_bit(place.files("checkpoints/manifests").into_keys().find(is_oldest).as_ref().unwrap());
+    for command in commands {
+        assert_eq!(place.run_unread(command).code, Some(1), "{command:?}");
+    }
+}
+
+#[test]
 fn another_jobs_checkpoints_are_refused() {
     let (place, _) = finished();
     let other = place.run(&["run", "job.toml", "--set", "job.name=other"]);

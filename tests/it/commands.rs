@@ -46,7 +46,7 @@ fn checkpoints_are_listed_shown_and_verified() {
     let taken = done["checkpoints"].as_array().unwrap().len();
     assert!(taken > 2, "{done}");
     let list = place.run(&["checkpoint", "list", "job.toml", "--json"]).succeeded().json();
-    assert_eq!(list.as_array().map(Vec::len), Some(taken), "{list}");
+    assert_eq!(list.as_array().map(Vec::len), Some(3), "so many are retained: {list}");
     let newest = done["checkpoints"][taken - 1]["epoch"].to_string();
     let text = place.run(&["checkpoint", "list", "checkpoints"]).succeeded().stdout;
     assert!(text.contains(&newest), "{text}");

@@ -84,6 +84,29 @@ fn a_fork_shares_what_it_does_not_change() {
 }
 
 #[test]
+fn a_fork_that_is_killed_before_its_first_checkpoint_is_still_a_fork() {
+    let place = Workplace::with_guests(&job());
+    fork_file(&place);
+    let before = half(&place);
+    let seldom = ["--set", "checkpoint.interval=1h"];
+    let fork = ["fork.toml", "--fork-from", "job.toml@half"];
+    let mut fork = place.start_job(&[&fork[..], &seldom].concat(), "state/fork");
+    assert!(fork.goes_on(Duration::from_millis(300)), "{:#?}", fork.end());
+    fork.signal("KILL");
+    fork.end();
+    assert!(place.files("fork-checkpoints/manifests").is_empty());
+    let create = place.run(&["savepoint", "create", "fork.toml"]);
+    create.refused(&["no checkpoint of its own yet", "`saved`"]);
+    let again = place.run(&["run", "fork.toml", "--json"]).succeeded().json();
+    assert!(again["records"].as_u64() > Some(0), "{again}");
+    let mut both = [before, place.lines("fork-out")].concat();
+    both.sort();
+    assert!(both == expected(), "the fork writes what came after the savepoint");
+    place.run(&["run", "job.toml"]).succeeded();
+    assert!(place.lines("out") == expected(), "and the first job loses nothing");
+}
+
+#[test]
 fn a_fork_is_refused_where_it_cannot_be() {
     let place = Workplace::with_guests(&job());
     fork_file(&place);

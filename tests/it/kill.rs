@@ -1,5 +1,6 @@
 //! `kill -9` at random points: whatever the process was doing, the output is that of an undisturbed run.
 
+use std::collections::BTreeSet;
 use std::process::Child;
 use std::time::Duration;
 
@@ -46,17 +47,18 @@ pub(crate) fn wait(child: &mut Child, time: Duration) -> bool {
     child.try_wait().expect("the process can be waited for").is_none()
 }
 
-/// Runs the job again and again, killing it, until a run ends by itself. Returns the kills.
+/// Runs the job again and again, killing it, until a run ends by itself. Returns the kills, and how many processes have
+/// published checkpoints.
 fn run_with_kills(
     place: &Workplace,
     component: &str,
     random: &mut StdRng,
     longest: u64,
     kills_max: u32,
-) -> u32 {
+) -> (u32, usize) {
     // Compiles the component into the cache: otherwise the kills would meet nothing but compilation.
     place.run(&["inspect", component]).succeeded();
-    let mut kills = 0;
+    let (mut kills, mut owners) = (0, BTreeSet::new());
     while kills < kills_max {
         let mut child = place.start(&["run", "job.toml", "--no-progress"]);
         // Longer with every kill, so that a slow machine gets somewhere too.
@@ -64,27 +66,28 @@ fn run_with_kills(
         let patience = Duration::from_millis(random.random_range(5..longest));
         if !wait(&mut child, patience) {
             assert!(child.wait().unwrap().success(), "an undisturbed run succeeds");
-            return kills;
+            note_owners(place, &mut owners);
+            return (kills, owners.len());
         }
         child.kill().expect("the process can be killed");
         child.wait().expect("the process can be waited for");
         kills += 1;
+        note_owners(place, &mut owners);
     }
     place.run(&["run", "job.toml"]).succeeded();
-    kills
+    note_owners(place, &mut owners);
+    (kills, owners.len())
 }
 
-/// How many different processes have published checkpoints: each owner has a generation of its own.
-pub(crate) fn owners(place: &Workplace) -> usize {
-    // A process that is killed while it writes leaves a file of another name, and perhaps with half of its bytes.
-    let mut manifests = place.files("checkpoints/manifests");
-    manifests.retain(|path, _| path.extension().is_some_and(|extension| extension == "json"));
-    let generation = |manifest: Vec<u8>| {
-        let text = String::from_utf8(manifest).unwrap();
-        let (_, json) = text.split_once('\n').expect("a head and a body");
-        serde_json::from_str::<serde_json::Value>(json).unwrap()["generation"].as_u64().unwrap()
-    };
-    manifests.into_values().map(generation).collect::<std::collections::BTreeSet<_>>().len()
+/// Notes the processes whose checkpoints are there: each owner has a generation of its own, and names its manifests by
+/// it. Later owners collect what earlier ones made, so this is to be looked at after each of them.
+pub(crate) fn note_owners(place: &Workplace, owners: &mut BTreeSet<u64>) {
+    for path in place.files("checkpoints/manifests").into_keys() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // A process that is killed while it writes leaves a file of another name.
+        let generation = name.strip_suffix(".json").and_then(|name| name.split_once('-'));
+        owners.extend(generation.and_then(|(_, generation)| generation.parse::<u64>().ok()));
+    }
 }
 
 #[test]
@@ -98,10 +101,9 @@ fn a_running_sum_survives_kills_at_random_points() {
     println!("seed {seed}");
     let place = Workplace::with_guests(SUM);
     let mut random = StdRng::seed_from_u64(seed);
-    let kills = run_with_kills(&place, "guests.wasm", &mut random, 200, 40);
+    let (kills, owners) = run_with_kills(&place, "guests.wasm", &mut random, 200, 40);
     assert!(kills >= KILLS_MIN, "only {kills} kills; seed {seed}");
     assert!(place.lines("out") == expected, "after {kills} kills the output differs; seed {seed}");
-    let owners = owners(&place);
     println!("{kills} kills, {owners} owners");
     assert!(owners >= 3, "the kills met {owners} processes that had begun to work; seed {seed}");
     place.run(&["checkpoint", "verify", "checkpoints"]).succeeded();
@@ -132,9 +134,10 @@ fn the_flights_survive_kills_at_random_points() {
     let (mut kills, mut jobs, mut owned) = (0, 0, 0);
     while kills < KILLS_MIN {
         let place = set_up();
-        kills += run_with_kills(&place, "flights.wasm", &mut random, 250, KILLS_MIN);
+        let (more, owners) = run_with_kills(&place, "flights.wasm", &mut random, 250, KILLS_MIN);
+        kills += more;
         jobs += 1;
-        owned += owners(&place);
+        owned += owners;
         for (output, expected) in outputs.iter().zip(&expected) {
             assert!(place.lines(output) == *expected, "{output} differs; seed {seed}, job {jobs}");
         }

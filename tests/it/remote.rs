@@ -1,6 +1,6 @@
 //! Jobs whose checkpoints are in an object store: everything that a folder can do, and two owners without a lock.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use statehouse_checkpoint::testing::servers::{Server, are_left_out};
 
@@ -70,6 +70,35 @@ fn without_a_lock_the_older_of_two_processes_stops() {
         assert!(place.lines("out") == expected(), "nothing is lost, and nothing is there twice");
         place.run(&["checkpoint", "scrub", "job.toml"]).succeeded();
     }
+}
+
+#[test]
+fn a_store_that_stalls_costs_a_checkpoint_its_timeout_and_no_more() {
+    if are_left_out() {
+        return;
+    }
+    let server = Server::s3();
+    let place = Workplace::with_guests(&job(&server, "stalls"));
+    let set = ["job.toml", "--set", "checkpoint.timeout=500ms"];
+    let mut running = place.start_job(&set, STATE);
+    assert!(running.goes_on(Duration::from_millis(800)), "{:#?}", running.end());
+    server.pause();
+    let stalled = Instant::now();
+    running.end().refused(&["within its timeout of 500ms", "`tolerable-failed` is 0"]);
+    let took = stalled.elapsed();
+    assert!(took < Duration::from_secs(3), "the job hung for {took:?}");
+    server.resume();
+
+    let patient = [&set[..], &["--set", "checkpoint.tolerable-failed=100"]].concat();
+    let mut running = place.start_job(&patient, STATE);
+    assert!(running.goes_on(Duration::from_millis(300)), "{:#?}", running.end());
+    server.pause();
+    assert!(running.goes_on(Duration::from_millis(1200)), "{:#?}", running.end());
+    server.resume();
+    let done = running.end().succeeded();
+    assert!(done.stderr.contains("the next checkpoint takes its place"), "{}", done.stderr);
+    assert!(place.lines("out") == expected());
+    place.run(&["checkpoint", "scrub", "job.toml"]).succeeded();
 }
 
 #[test]

@@ -156,6 +156,29 @@ fn a_claimed_savepoint_goes_when_the_run_has_a_checkpoint_of_its_own() {
 }
 
 #[test]
+fn a_savepoint_of_another_store_can_be_claimed() {
+    let place =
+        Workplace::with_guests(&JOB.replace("interval", "inline-threshold = \"0B\"\ninterval"));
+    let mut job = place.start_job(&["job.toml"], STATE);
+    assert!(job.goes_on(Duration::from_millis(300)), "{:#?}", job.end());
+    create(&place, &["claimed", "--stop"]);
+    job.end().succeeded();
+    let moved = ["run", "job.toml", "--set", "checkpoint.dir=moved"];
+    // There is no savepoint to be taken over.
+    let newest = place.run(&[&moved[..], &["--from", "checkpoints", "--claim"]].concat());
+    newest.refused(&["`--claim`", "name a savepoint"]);
+    place.run(&[&moved[..], &["--from", "checkpoints@claimed", "--claim"]].concat()).succeeded();
+    let listed = place.run(&["savepoint", "list", "checkpoints", "--json"]).succeeded().json();
+    assert_eq!(listed, serde_json::json!([]));
+    assert!(place.lines("out") == expected());
+    // What the run shares with the other store outlives the savepoint there.
+    place.run(&["checkpoint", "collect", "checkpoints", "--num-retained", "1"]).succeeded();
+    place.run(&["checkpoint", "verify", "moved"]).succeeded();
+    let again = place.run(&[&moved[..], &["--json"]].concat()).succeeded().json();
+    assert_eq!(again["records"], 0, "{again}");
+}
+
+#[test]
 fn a_portable_savepoint_stands_on_its_own() {
     for backend in ["heap", "rocksdb"] {
         let place = Workplace::with_guests(JOB);
@@ -171,6 +194,42 @@ fn a_portable_savepoint_stands_on_its_own() {
         place.run(&["run", "job.toml", "--from", "plain", "--set", other]).succeeded();
         assert!(place.lines("out") == expected(), "{backend}");
     }
+}
+
+/// Something lies where the savepoint is to be, and does not show among them.
+fn in_the_way(place: &Workplace, name: &str) {
+    std::fs::create_dir_all(place.path(&format!("checkpoints/savepoints/{name}.json"))).unwrap();
+}
+
+#[test]
+fn a_job_that_ends_without_its_savepoint_keeps_its_checkpoints() {
+    let place = Workplace::with_guests(JOB);
+    let delete = ["job.toml", "--set", "checkpoint.retention-on-finish=delete"];
+    let mut job = place.start_job(&delete, STATE);
+    assert!(job.goes_on(Duration::from_millis(300)), "{:#?}", job.end());
+    create(&place, &["taken"]);
+    let drain = |name| place.run(&["savepoint", "create", "job.toml", name, "--drain"]);
+    drain("taken").refused(&["`taken` already"]);
+    assert!(job.goes_on(Duration::from_millis(100)), "{:#?}", job.end());
+    in_the_way(&place, "done");
+    drain("done").refused(&["`done` was not made", "ends all the same", "savepoint create"]);
+    let done = job.end().succeeded();
+    assert!(done.stderr.contains("the checkpoints stay"), "{}", done.stderr);
+    create(&place, &["of-the-newest"]);
+    place.run(&["checkpoint", "verify", "job.toml"]).succeeded();
+}
+
+#[test]
+fn the_native_savepoint_stays_if_the_portable_one_cannot_be_written() {
+    let place = Workplace::with_guests(JOB);
+    let mut job = place.start_job(&["job.toml"], STATE);
+    assert!(job.goes_on(Duration::from_millis(300)), "{:#?}", job.end());
+    in_the_way(&place, "plain");
+    let portable = ["savepoint", "create", "job.toml", "plain", "--portable", "--stop"];
+    place.run(&portable).refused(&["`plain` was not written", "`plain.native`", "stays"]);
+    job.end().succeeded();
+    place.run(&["run", "job.toml", "--from", "plain.native"]).succeeded();
+    assert!(place.lines("out") == expected());
 }
 
 #[test]

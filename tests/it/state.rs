@@ -82,9 +82,7 @@ fn what_is_edited_is_what_a_run_goes_on_with() {
             &["state", "diff", "job.toml", "job.toml@again", "--values-before", "--json"],
         );
         assert!(same.is_empty(), "{same:?}");
-        place
-            .run(&["run", "job.toml", "--from", "mended", "--set", "source.numbers.records=40001"])
-            .succeeded();
+        place.run(&["run", "job.toml", "--from", "mended"]).succeeded();
         let after = lines(&place, &["state", "get", "job.toml", "sum.sum", &one, "--json"]);
         assert!(after[0]["value"].as_i64().unwrap() < 0, "{after:?}");
     }

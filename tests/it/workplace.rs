@@ -186,6 +186,15 @@ impl Workplace {
         Done::of(self.command(arguments).output().expect("the binary starts"))
     }
 
+    /// The same, with nobody to read what it prints.
+    pub(crate) fn run_unread(&self, arguments: &[&str]) -> Done {
+        let (reader, writer) = std::io::pipe().expect("there are pipes");
+        drop(reader);
+        let mut command = self.command(arguments);
+        let child = command.stdout(writer).stderr(Stdio::piped()).spawn();
+        Done::of(child.and_then(Child::wait_with_output).expect("the binary starts"))
+    }
+
     /// Starts a command and lets it run.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);

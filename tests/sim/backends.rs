@@ -1,7 +1,7 @@
 //! Where the state of a life of the process lies: on the heap, or in RocksDB in a folder that goes away with it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Barrier, OnceLock};
 
 use statehouse_engine::{BackendFactory, BackendRequest};
 use statehouse_state::{
@@ -57,6 +57,21 @@ impl Backends {
             Ok(Box::new(rocks) as Box<dyn Backend>)
         });
         Self { factory, scratch: folder.join("restore") }
+    }
+}
+
+impl Backends {
+    /// The same, but the first task of each operator waits until those of all operators are about to be restored.
+    pub(crate) fn at_once(self, operators: usize) -> Self {
+        let (all, make) = (Barrier::new(operators), self.factory);
+        let factory: Arc<BackendFactory> = Arc::new(move |request| {
+            let backend = make(request)?;
+            if request.task == 0 {
+                all.wait();
+            }
+            Ok(backend)
+        });
+        Self { factory, ..self }
     }
 }
 

@@ -13,6 +13,7 @@ mod owners;
 mod savepoints;
 mod scheduler;
 mod stalls;
+mod tables;
 mod threads;
 mod world;
 

@@ -125,13 +125,18 @@ impl Scenario {
 
     /// Starts the job where it is to go on. Fails if the store does.
     pub(crate) fn start(&mut self) -> Result<Life, String> {
-        self.runs += 1;
-        self.trace.push(format!("run {}", self.runs));
         let folder = folder();
         let backends = match self.rocks && self.random.random_bool(0.6) {
             true => Backends::rocks(folder.path()),
             false => Backends::heap(folder.path()),
         };
+        self.start_on(backends, folder)
+    }
+
+    /// Starts the job on these backends, whose state lies in this folder.
+    pub(crate) fn start_on(&mut self, backends: Backends, folder: TempDir) -> Result<Life, String> {
+        self.runs += 1;
+        self.trace.push(format!("run {}", self.runs));
         let job = self.assemble(backends, Arc::new(self.clock.clone()))?;
         if let Some((calls, takes_effect)) = self.stall {
             self.world.store.stall_after(calls, takes_effect);
@@ -177,10 +182,10 @@ impl Scenario {
             let adopted = block_on(store.adopt(other, origin, theirs));
             *store = adopted.map_err(|error| error.chain())?;
             let place = StartPlace::Origin(origin.pin.clone());
-            point = Some(StartPoint { epoch: theirs.epoch, place });
+            point = Some(StartPoint { epoch: theirs.epoch, place, fork: true });
             manifest = Some(theirs.clone());
         }
-        let fork = matches!(point, Some(StartPoint { place: StartPlace::Origin(_), .. }));
+        let fork = point.as_ref().is_some_and(|point| point.fork);
         Ok(manifest.map(|manifest| RestorePoint {
             store: store.clone(),
             manifest,

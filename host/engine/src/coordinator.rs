@@ -148,7 +148,9 @@ impl Coordinator {
     /// When [`Event::Tick`] is due next, if ever.
     pub(crate) fn next_tick(&self) -> Option<i64> {
         let expiries = self.under_way().filter_map(|attempt| self.expiry(attempt));
-        let trigger = self.next_trigger.filter(|_| self.has_room() && !self.must_rest());
+        // A last barrier waits for what is being published, and takes the place of those that the interval would bring.
+        let interval = self.last_wanted().is_none() && self.has_room() && !self.must_rest();
+        let trigger = self.next_trigger.filter(|_| interval);
         expiries.chain(trigger).min().filter(|_| self.stage != Stage::Ended)
     }
 
@@ -308,15 +310,20 @@ impl Coordinator {
         !self.settings.min_pause.is_zero() && self.under_way().next().is_some()
     }
 
+    /// How the stream is to end, if it is.
+    fn last_wanted(&self) -> Option<Last> {
+        match (self.sources_running, self.stop) {
+            (_, Some(Stop::Drain)) => Some(Last::Drained),
+            (0, _) | (_, Some(_)) => Some(Last::Plain),
+            _ => None,
+        }
+    }
+
     fn trigger(&mut self, now: i64, commands: &mut Vec<Command>) {
         if !self.has_room() {
             return;
         }
-        let last = match (self.sources_running, self.stop) {
-            (_, Some(Stop::Drain)) => Some(Last::Drained),
-            (0, _) | (_, Some(_)) => Some(Last::Plain),
-            _ => None,
-        };
+        let last = self.last_wanted();
         let due = self.next_trigger.is_some_and(|time| time <= now) && !self.must_rest();
         let triggers = match last {
             Some(_) => self.publishing.is_empty(),

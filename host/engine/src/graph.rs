@@ -52,6 +52,15 @@ pub enum NodeKind {
     },
 }
 
+impl NodeKind {
+    /// Whether tasks of it keep state in a backend.
+    pub(crate) fn has_keyed_state(&self) -> bool {
+        let Self::Operator { factory, .. } = self else { return false };
+        let description = factory.description();
+        !description.states.is_empty() || !description.timers.is_empty()
+    }
+}
+
 /// One node as the user asks for it.
 #[derive(Debug, Clone)]
 pub struct Node {

@@ -1,12 +1,10 @@
 //! Recovery: from a manifest back to running state. The way of a checkpoint, run backwards.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
-use futures::future::try_join_all;
 use statehouse_checkpoint::{
-    CheckpointStore, FileRef, Manifest, OperatorState, SegmentRef, StartPoint, TablesRef,
+    CheckpointStore, Error, Manifest, OperatorState, SegmentRef, StartPoint, TablesRef,
 };
 use statehouse_state::{Backend, KeyGroup, KeyGroupRange};
 
@@ -16,9 +14,6 @@ use crate::publish::KEY_HASH;
 pub(crate) mod claims;
 
 use self::claims::unclaimed;
-
-/// How many shares of a task's files are read at the same time.
-const FILE_SHARES: usize = 4;
 
 /// Why a job cannot resume from a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -204,7 +199,9 @@ impl RestorePoint {
                 let operator = operator.id.clone();
                 RecoveryError::NoFolder { epoch, operator }
             })?;
-            let folder = scratch.join(format!("restore-{}-{}", tables.start, range.start));
+            // Tasks are restored at once: those of other operators have the same ranges.
+            let name = format!("restore-{}-{}-{}", operator.id, tables.start, range.start);
+            let folder = scratch.join(name);
             let restored = match self.fetch(operator, tables, &folder).await {
                 Ok(()) => backend
                     .restore_tables(&folder)
@@ -289,73 +286,15 @@ impl RestorePoint {
         // What a process that was killed has left there.
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).map_err(failed)?;
-        try_join_all(shares(&tables.files).map(|files| async move {
-            let mut reader = self.store.read_segments(files.iter().map(|file| &file.content));
-            for file in files {
-                let bytes = reader
-                    .next()
-                    .await
-                    .map_err(|error| RecoveryError::Unreadable { epoch, reason: error.chain() })?;
-                let bytes = bytes.expect("the reader yields as many files as it was given");
-                let mut target = fs::File::create_new(folder.join(&file.name)).map_err(failed)?;
-                target.write_all(&bytes).map_err(failed)?;
-            }
-            Ok(())
-        }))
-        .await?;
-        Ok(())
+        let written = self.store.read_files_to(&tables.files, folder).await;
+        written.map_err(|error| match error {
+            Error::File { source, .. } => failed(source),
+            error => RecoveryError::Unreadable { epoch, reason: error.chain() },
+        })
     }
-}
-
-/// Files cut into a few shares of about as many bytes, in their order: neighbours may lie in the same pack.
-fn shares(files: &[FileRef]) -> impl Iterator<Item = &[FileRef]> {
-    let bytes = |file: &FileRef| file.content.size_bytes();
-    let share = files.iter().map(bytes).sum::<u64>() / FILE_SHARES as u64 + 1;
-    let mut so_far = 0;
-    let mut number = move |file: &FileRef| {
-        so_far += bytes(file);
-        so_far / share
-    };
-    let numbers: Vec<u64> = files.iter().map(&mut number).collect();
-    let mut rest = files;
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let first = *numbers.get(at)?;
-        let length = numbers[at..].iter().take_while(|number| **number == first).count();
-        let (taken, left) = rest.split_at(length);
-        (rest, at) = (left, at + length);
-        Some(taken)
-    })
 }
 
 /// Whether anything would be lost without the operator.
 fn has_state(operator: &OperatorState) -> bool {
     operator.has_keyed_state() || operator.tasks.iter().any(|task| task.state.is_some())
-}
-
-#[cfg(test)]
-mod tests {
-    use statehouse_checkpoint::Location;
-
-    use super::*;
-
-    #[test]
-    fn shares_hold_every_file_once_in_order() {
-        let file = |length: usize| FileRef {
-            name: length.to_string(),
-            identity: None,
-            content: SegmentRef {
-                full: true,
-                entries: 0,
-                location: Location::Inline(vec![0; length].into()),
-            },
-        };
-        for lengths in [vec![], vec![0], vec![0, 0, 0], vec![7; 40], vec![1, 1, 900, 1, 1]] {
-            let files: Vec<FileRef> = lengths.into_iter().map(file).collect();
-            let shares: Vec<&[FileRef]> = shares(&files).collect();
-            assert_eq!(shares.concat(), files);
-            assert!(shares.len() <= FILE_SHARES + 1);
-            assert!(shares.iter().all(|share| !share.is_empty()));
-        }
-    }
 }

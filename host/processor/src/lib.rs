@@ -1,6 +1,6 @@
 //! The state of checkpoints and savepoints as data: looking inside, comparing, editing, exporting.
 //!
-//! Responsible for rows: what a manifest's segments and tables hold, typed by the descriptions in the manifest, whatever
+//! Responsible for rows: what a manifest's segments and tables hold, typed by the manifest's descriptions, whatever
 //! backend wrote them; for what differs between two manifests; for new manifests with edited state, or with state that
 //! depends on no other checkpoint; and for rows as Arrow and Parquet.
 //!

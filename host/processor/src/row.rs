@@ -1,4 +1,4 @@
-//! Rows: what is in a state, as people see it. A value, an entry of a collection, a timer, or an element of a task state.
+//! Rows: what is in a state, as people see it. A value, a collection's entry, a timer, or an element of a task state.
 
 use serde_json::{Map, Value, json};
 use statehouse_state::segment::{Record, Stamped};

@@ -8,6 +8,7 @@
 mod answers;
 mod client;
 pub mod messages;
+mod requests;
 mod server;
 mod socket;
 #[cfg(test)]
@@ -15,4 +16,5 @@ mod tests;
 
 pub use answers::{RunningJob, check_name};
 pub use client::{Client, ControlError};
+pub use requests::SavepointRequests;
 pub use server::Control;

@@ -106,7 +106,7 @@ pub fn launch(file: &JobFile, graph: Graph, start: &Start) -> Result<Launched, L
             let lease = block_on(opened.store.claim())?;
             let mut chosen = choose::restore_point(Some(&opened), start)?;
             if let Some(chosen) = chosen.as_mut().filter(|chosen| !chosen.is_own) {
-                opened.store = adopt(&opened.store, chosen, graph.name(), seed)?;
+                opened.store = adopt(&opened.store, chosen, graph.name(), start.fork, seed)?;
             }
             store = Some(opened.store.clone());
             checkpoints = Some(Checkpoints { store: opened.store, lease });
@@ -139,7 +139,8 @@ fn restore_point(chosen: &Chosen, own: Option<&CheckpointStore>, start: &Start) 
         point: chosen.point.clone(),
         continues: own.is_some(),
         drop_unclaimed: start.allow_non_restored_state,
-        fork: start.fork,
+        // A fork that ended before it had a checkpoint of its own still is one.
+        fork: start.fork || chosen.point.as_ref().is_some_and(|point| point.fork),
     }
 }
 

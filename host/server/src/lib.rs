@@ -1,8 +1,8 @@
 //! The `statehouse` binary as a library: the composition root, where stores, clocks, engines and connectors meet.
 //!
 //! Responsible for: reading job files, environment and command line; putting a job together from them and running it;
-//! reaching a running job over its control socket; building and scaffolding guest crates; showing what there is to see in
-//! components, checkpoints and savepoints, and copying, pinning and collecting them.
+//! reaching a running job over its control socket; building and scaffolding guest crates; showing what there is to
+//! see in components, checkpoints and savepoints, and copying, pinning and collecting them.
 //!
 //! Not responsible for: what any of the parts does. Only this crate reads the environment and prints.
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use futures::executor::block_on;
-use statehouse_checkpoint::{CheckpointStore, Epoch, Manifest};
+use statehouse_checkpoint::{Check, CheckpointStore, Epoch, Manifest};
 
 use crate::control::check_name;
 use crate::job_file::JobFile;
@@ -18,7 +18,7 @@ use crate::place::{Place, is_url};
 /// A checkpoint or savepoint of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum What {
-    /// The newest checkpoint.
+    /// The newest checkpoint: the one that a restart takes.
     #[default]
     Newest,
     /// A checkpoint, by number.
@@ -49,44 +49,74 @@ impl What {
     /// # Errors
     /// If it is not there or cannot be read, in words; with those that are there.
     pub fn read(&self, store: &CheckpointStore) -> anyhow::Result<Manifest> {
-        self.find(store)?;
         let read = match self {
-            Self::Savepoint(name) => block_on(store.read_savepoint(name)),
-            Self::Newest | Self::Checkpoint(_) => block_on(store.read(self.epoch(store)?)),
+            Self::Newest => return newest(store),
+            Self::Checkpoint(epoch) => {
+                check_listed(store, *epoch)?;
+                block_on(store.read(*epoch))
+            }
+            Self::Savepoint(name) => {
+                check_saved(store, name)?;
+                block_on(store.read_savepoint(name))
+            }
         };
         read.map_err(|error| anyhow::anyhow!("{}", error.chain()))
     }
 
-    /// Looks whether it is there, and not into it.
+    /// Looks whether it is there, and into it only to find out what is the newest.
     ///
     /// # Errors
     /// If it is not, in words; with those that are.
     pub fn find(&self, store: &CheckpointStore) -> anyhow::Result<()> {
-        let Self::Savepoint(name) = self else { return self.epoch(store).map(|_| ()) };
-        let savepoints = block_on(store.savepoints())?;
-        let known: Vec<&str> = savepoints.iter().map(|known| &*known.name).collect();
-        anyhow::ensure!(!known.is_empty(), "there is no savepoint `{name}`; there is none at all");
-        let list = known.join(", ");
-        anyhow::ensure!(
-            known.contains(&name.as_str()),
-            "there is no savepoint `{name}`; there are: {list}"
-        );
-        Ok(())
-    }
-
-    /// The number of the checkpoint, which is there.
-    fn epoch(&self, store: &CheckpointStore) -> anyhow::Result<Epoch> {
-        let epochs = block_on(store.list())?;
-        match (self, epochs.first()) {
-            (_, None) => anyhow::bail!("there is no checkpoint yet"),
-            (Self::Checkpoint(epoch), Some(_)) if epochs.contains(epoch) => Ok(*epoch),
-            (Self::Checkpoint(epoch), Some(_)) => {
-                let known: Vec<String> = epochs.iter().map(Epoch::to_string).collect();
-                anyhow::bail!("there is no checkpoint {epoch}; there are: {}", known.join(", "))
-            }
-            (_, Some(newest)) => Ok(*newest),
+        match self {
+            Self::Newest => newest(store).map(|_| ()),
+            Self::Checkpoint(epoch) => check_listed(store, *epoch),
+            Self::Savepoint(name) => check_saved(store, name),
         }
     }
+}
+
+/// The checkpoint that a restart would take. It need not have the highest number: a run may have gone back to an older
+/// one, or have begun afresh.
+fn newest(store: &CheckpointStore) -> anyhow::Result<Manifest> {
+    let selection = block_on(store.newest_valid(Check::Manifest));
+    let selection = selection.map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
+    if let Some(damage) = selection.rejected.first() {
+        let others = match &selection.manifest {
+            Some(Manifest { epoch, .. }) => format!("; the newest that can be read is {epoch}"),
+            None => String::new(),
+        };
+        anyhow::bail!("{damage}{others}");
+    }
+    selection.manifest.ok_or_else(|| match block_on(store.list()).unwrap_or_default().as_slice() {
+        [] => anyhow::anyhow!("there is no checkpoint yet"),
+        aside => anyhow::anyhow!(
+            "the run that began last has no checkpoint yet; those of earlier runs can be named: {}",
+            listed(aside)
+        ),
+    })
+}
+
+fn check_listed(store: &CheckpointStore, epoch: Epoch) -> anyhow::Result<()> {
+    let epochs = block_on(store.list())?;
+    anyhow::ensure!(!epochs.is_empty(), "there is no checkpoint yet");
+    let known = listed(&epochs);
+    anyhow::ensure!(epochs.contains(&epoch), "there is no checkpoint {epoch}; there are: {known}");
+    Ok(())
+}
+
+fn listed(epochs: &[Epoch]) -> String {
+    let epochs: Vec<String> = epochs.iter().map(Epoch::to_string).collect();
+    epochs.join(", ")
+}
+
+fn check_saved(store: &CheckpointStore, name: &str) -> anyhow::Result<()> {
+    let savepoints = block_on(store.savepoints())?;
+    let known: Vec<&str> = savepoints.iter().map(|known| &*known.name).collect();
+    anyhow::ensure!(!known.is_empty(), "there is no savepoint `{name}`; there is none at all");
+    let list = known.join(", ");
+    anyhow::ensure!(known.contains(&name), "there is no savepoint `{name}`; there are: {list}");
+    Ok(())
 }
 
 impl fmt::Display for What {
@@ -181,7 +211,8 @@ impl OpenPlace {
                     None => "there is no such directory or job file".to_owned(),
                 });
             }
-            // Opening makes no difference between a folder without checkpoints and one that has nothing to do with them.
+            // Opening makes no difference between a folder without checkpoints and one that has nothing to do with
+            // them.
             if !MARKS.iter().any(|mark| directory.join(mark).is_dir()) {
                 let which = if job.is_some() { format!("`{place}`") } else { "it".to_owned() };
                 return Err(format!(

@@ -31,6 +31,10 @@ pub struct StartPoint {
     pub epoch: Epoch,
     /// Where it is.
     pub place: StartPlace,
+    /// Whether it is another job's, and stays so: the run is a fork. A restart has nothing else to know it by until
+    /// there is a checkpoint of the run's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fork: bool,
 }
 
 /// Where the checkpoint is that a run started from.
@@ -48,7 +52,7 @@ pub enum StartPlace {
 impl StartPoint {
     /// A checkpoint of the job's own store.
     pub fn checkpoint(epoch: Epoch) -> Self {
-        Self { epoch, place: StartPlace::Checkpoint }
+        Self { epoch, place: StartPlace::Checkpoint, fork: false }
     }
 }
 
@@ -129,10 +133,10 @@ impl CheckpointStore {
         let line = match &restored {
             None => Vec::new(),
             Some(StartPoint { place: StartPlace::Origin(_), .. }) => Vec::new(),
-            Some(StartPoint { epoch, place: StartPlace::Savepoint(_) }) => {
+            Some(StartPoint { epoch, place: StartPlace::Savepoint(_), .. }) => {
                 history.line().filter(|name| name.epoch <= *epoch && there(name)).collect()
             }
-            Some(StartPoint { epoch, place: StartPlace::Checkpoint }) => {
+            Some(StartPoint { epoch, place: StartPlace::Checkpoint, .. }) => {
                 let name = history.named(*epoch);
                 let name = name.ok_or_else(|| missing(*epoch))?;
                 if !there(&name) {

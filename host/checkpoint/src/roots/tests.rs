@@ -43,7 +43,7 @@ async fn fork(
     let lease = own.claim().await?;
     let store = own.adopt(parent, &record(pin), manifest).await?;
     let place = StartPlace::Origin(pin.to_owned());
-    let point = StartPoint { epoch: manifest.epoch, place };
+    let point = StartPoint { epoch: manifest.epoch, place, fork: true };
     let next = store.begin_run(&lease, Some(point)).await?;
     let collector = Collector::new(store.clone(), TWO);
     Ok(Owner { store, lease, collector, newest: Some(manifest.clone()), next })

@@ -61,6 +61,21 @@ impl Server {
         server
     }
 
+    /// From now on requests are taken and not answered.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Answers what has waited, and what comes.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// S3rver: an S3 server on files that ignores conditions of writes.
     pub fn s3_without_conditions() -> Self {
         let port = free_port();

@@ -111,6 +111,8 @@ impl World {
             Act::Wait(time) => {
                 self.now += time;
                 self.tell(Event::Tick);
+                let next = self.coordinator.next_tick();
+                assert!(next.is_none_or(|next| next > self.now), "the driver would not sleep");
             }
             Act::Acknowledge(task) => {
                 if let Some(epoch) = self.barriers[*task].pop_front() {

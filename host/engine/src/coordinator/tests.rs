@@ -241,3 +241,21 @@ fn a_store_that_stalls_fails_the_checkpoint_and_the_last_one_the_job() {
     let commands = coordinator.handle(6_500, Event::Tick);
     assert!(matches!(&commands[..], [Command::Fail { .. }]), "{commands:?}");
 }
+
+#[test]
+fn a_last_barrier_that_waits_for_a_publication_leaves_the_driver_asleep() {
+    for end in [Event::Stop(Stop::Checkpoint), Event::Exhausted] {
+        let settings =
+            CheckpointSettings { max_concurrent: 2, min_pause: Duration::ZERO, ..settings() };
+        let mut coordinator = coordinator(settings);
+        coordinator.handle(100, Event::Tick);
+        assert_eq!(acknowledge(&mut coordinator, 110, 1), [Command::Publish { epoch: 1 }]);
+        assert_eq!(coordinator.next_tick(), Some(200));
+        assert_eq!(coordinator.handle(120, end), []);
+        assert_eq!(coordinator.handle(250, Event::Tick), [], "the interval's beat is over");
+        assert_eq!(coordinator.next_tick(), Some(600), "the timeout, and no trigger");
+        let last = barrier(2, Some(1), Some(Last::Plain));
+        let commands = coordinator.handle(260, Event::Published { epoch: 1 });
+        assert_eq!(commands, [Command::Commit { epoch: 1 }, last]);
+    }
+}

@@ -67,7 +67,7 @@ impl Restoring<'_> {
     fn task(self, node: &Node, request: BackendRequest<'_>) -> Result<TaskState, JobError> {
         let description = request.description;
         let mut state = TaskState::default();
-        if !description.states.is_empty() || !description.timers.is_empty() {
+        if node.kind.has_keyed_state() {
             state.backend = Some(self.backend(request)?);
         }
         if !description.task_states.is_empty() {

@@ -38,6 +38,8 @@ struct NodeEntry {
     component: Option<Digest>,
     description: Value,
     parallelism: u32,
+    /// Whether its tasks have keyed state, in backends that carry the earlier checkpoints' on.
+    keyed: bool,
 }
 
 /// What the tasks of a node contributed.
@@ -58,7 +60,8 @@ impl NodeEntry {
             ),
             _ => (None, Value::Null),
         };
-        Self { id: node.id.clone(), component, description, parallelism: node.parallelism }
+        let keyed = node.kind.has_keyed_state();
+        Self { id: node.id.clone(), component, description, parallelism: node.parallelism, keyed }
     }
 }
 
@@ -122,7 +125,8 @@ fn operator(
     let Written { tasks, segments, mut tables } = written;
     let nothing = BTreeMap::new();
     let before = previous.iter().flat_map(|previous| &previous.operators);
-    let before = before.into_iter().find(|operator| operator.id == node.id);
+    // Without a backend nobody would ever replace the earlier chains, and what was dropped on purpose would come back.
+    let before = before.into_iter().find(|operator| operator.id == node.id && node.keyed);
     let mut groups = extend_groups(before.map_or(&nothing, |before| &before.groups), segments)?;
     let in_tables =
         |group: u32| tables.iter().any(|tables| (tables.start..tables.end).contains(&group));
@@ -140,3 +144,6 @@ fn operator(
         tables,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,9 @@ use crate::job_file::{JobFile, Override};
 
 /// End a running job at once, without a last checkpoint
 ///
-/// What its sinks had not committed is dropped. The checkpoints stay, unless `retention-on-cancellation` says otherwise;
-/// savepoints always do. To go on later, end the job by `statehouse savepoint create --stop` or an interrupt instead.
+/// What its sinks had not committed is dropped. The checkpoints stay, unless `retention-on-cancellation` says
+/// otherwise; savepoints always do. To go on later, end the job by `statehouse savepoint create --stop` or an interrupt
+/// instead.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   statehouse cancel job.toml")]

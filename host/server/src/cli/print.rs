@@ -22,6 +22,15 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     data(format_args!("{text}\n"))
 }
 
+/// What came of printing, for commands whose exit code says more than what they print: that the reader has left, as
+/// `head` does, is no reason to end before that is known.
+pub(super) fn if_read(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    match printed {
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        other => other,
+    }
+}
+
 /// Prints a remark for the user beside the data.
 pub(super) fn remark(text: impl Display) {
     // A closed stderr is no reason to fail.

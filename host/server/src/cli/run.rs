@@ -20,7 +20,7 @@ use super::progress::Progress;
 use super::summary::Summary;
 use super::{log, print};
 use crate::control::messages::{EndStatus, JobEnded};
-use crate::control::{Control, RunningJob};
+use crate::control::{Control, RunningJob, SavepointRequests};
 use crate::environment::Environment;
 use crate::job_file::{JobFile, Override};
 use crate::job_graph;
@@ -141,14 +141,16 @@ fn run_launched(
 ) -> anyhow::Result<EndStatus> {
     let Launched { job, clock, resumed_from, store, claimed, locks } = launched;
     let handle = job.handle.clone();
-    let ending = Arc::new(AtomicBool::new(false));
+    let (ending, savepoints) = (Arc::new(AtomicBool::new(false)), SavepointRequests::default());
     let running = RunningJob {
         handle: handle.clone(),
         name: file.job.name.clone(),
         started_ms: clock.now(),
         place: file.checkpoint_place().map(|place| place.to_string()),
+        store: store.clone(),
         resumed_from: resumed_from.map(|from| from.epoch),
         ending: Arc::clone(&ending),
+        savepoints: savepoints.clone(),
     };
     let control = serve(&locks, running);
     stop_on_signals(&handle, &ending, bars)?;
@@ -158,7 +160,7 @@ fn run_launched(
     progress.finish();
     claim.finish(&handle);
     if let (Ok(status), Some(table), Some(store)) = (&ended, &file.checkpoint, &store) {
-        retention::apply(table, store, *status);
+        retention::apply(table, store, *status, savepoints.missed().as_deref());
     }
     end(control, locks, &ended);
     Ok(ended?)

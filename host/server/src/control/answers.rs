@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use statehouse_checkpoint::CheckpointStore;
 use statehouse_engine::{
     CheckpointRecord, JobHandle, SavepointRecord, SavepointRequest, Stop, TaskEntry, TaskKind,
     TaskMetrics,
@@ -21,6 +22,7 @@ use super::messages::{
     CheckpointStatus, CreateSavepoint, JobEnded, JobState, JobStatus, Refusal, SavepointCreated,
     TaskStatus, Then, path,
 };
+use super::requests::{NotAsked, SavepointRequests};
 
 /// How many requests may be under way.
 const REQUESTS_MAX: usize = 64;
@@ -42,10 +44,14 @@ pub struct RunningJob {
     pub started_ms: i64,
     /// Where its checkpoints are, if anywhere.
     pub place: Option<String>,
+    /// What is there.
+    pub store: Option<CheckpointStore>,
     /// The checkpoint that it resumed from.
     pub resumed_from: Option<u64>,
     /// Whether it was asked to end. Clones are the same.
     pub ending: Arc<AtomicBool>,
+    /// The savepoints that were asked for.
+    pub savepoints: SavepointRequests,
 }
 
 #[derive(Debug, Clone)]
@@ -164,20 +170,21 @@ async fn savepoint(
     let Json(CreateSavepoint { name, then }) =
         request.map_err(|error| Refused::BadRequest(error.body_text()))?;
     check_name(&name).map_err(Refused::BadRequest)?;
-    durable(&endpoint.job)?;
     let job = &endpoint.job;
+    let store = durable(job)?;
     let then = then.map(|then| match then {
         Then::Stop => Stop::Checkpoint,
         Then::Drain => Stop::Drain,
     });
-    let ending_before = job.ending.fetch_or(then.is_some(), Ordering::AcqRel);
-    let ticket = job.handle.savepoint(SavepointRequest { name: Some(name.clone()), then });
+    let asked = job.savepoints.ask(&job.handle, store, &name, then).await;
+    let ticket = asked.map_err(|refused| match refused {
+        NotAsked::Taken(reason) => Refused::Conflict(reason),
+        NotAsked::Unknown(reason) => Refused::Failed(reason),
+    })?;
+    job.ending.fetch_or(then.is_some(), Ordering::AcqRel);
     let record = match blocking(move || ticket.wait(PATIENCE)).await? {
         Ok(record) => record,
-        Err(reason) => {
-            job.ending.fetch_and(ending_before, Ordering::AcqRel);
-            return Err(Refused::Conflict(format!("savepoint `{name}` was not made: {reason}")));
-        }
+        Err(reason) => return Err(Refused::Conflict(not_made(&name, &reason, then))),
     };
     let ended = match then {
         Some(_) => Some(end(endpoint.ended).await?),
@@ -185,6 +192,18 @@ async fn savepoint(
     };
     let (epoch, duration_ms) = (record.epoch, record.duration_ms);
     Ok(Json(SavepointCreated { name, epoch, duration_ms, ended }))
+}
+
+fn not_made(name: &str, reason: &str, then: Option<Stop>) -> String {
+    let next = match then {
+        // The barrier that it was to be made of was the last.
+        Some(_) => {
+            "; the job ends all the same, and its checkpoints stay: when it has ended, `statehouse savepoint create` \
+             makes a savepoint of the newest"
+        }
+        None => "",
+    };
+    format!("savepoint `{name}` was not made: {reason}{next}")
 }
 
 async fn checkpoint(
@@ -217,12 +236,9 @@ async fn cancel(
 }
 
 /// A job without checkpoints has nothing that could be pinned.
-fn durable(job: &RunningJob) -> Result<(), Refused> {
-    if job.place.is_some() {
-        return Ok(());
-    }
+fn durable(job: &RunningJob) -> Result<&CheckpointStore, Refused> {
     let reason = "the job file has no `[checkpoint]` table: give it one, and start the job again";
-    Err(Refused::Conflict(reason.to_owned()))
+    job.store.as_ref().ok_or_else(|| Refused::Conflict(reason.to_owned()))
 }
 
 /// Runs what waits without a runtime.
@@ -252,8 +268,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "`{name}` cannot be the name of a savepoint: it is at most {NAME_MAX} letters, digits, `-`, `_` and `.`, begins \
-         with a letter or a digit, and is not a number, which would be a checkpoint's"
+        "`{name}` cannot be the name of a savepoint: it is at most {NAME_MAX} letters, digits, `-`, `_` and `.`, \
+         begins with a letter or a digit, and is not a number, which would be a checkpoint's"
     ))
 }
 

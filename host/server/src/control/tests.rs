@@ -44,14 +44,17 @@ impl Running {
         fs::write(folder.join("job.toml"), job).unwrap();
         let file = JobFile::read(&folder.join("job.toml"), &[]).unwrap();
         let graph = job_graph::build(&file, &Environment::default()).unwrap();
-        let Launched { job, clock, locks, .. } = launch(&file, graph, &Start::default()).unwrap();
+        let Launched { job, clock, locks, store, .. } =
+            launch(&file, graph, &Start::default()).unwrap();
         let running = RunningJob {
             handle: job.handle.clone(),
             name: file.job.name.clone(),
             started_ms: clock.now(),
             place: file.checkpoint_place().map(|place| place.to_string()),
+            store,
             resumed_from: None,
             ending: Arc::new(AtomicBool::new(false)),
+            savepoints: SavepointRequests::default(),
         };
         let control = Control::start(locks.state.directory(), running).unwrap();
         let ended = std::thread::spawn(move || {
@@ -141,6 +144,21 @@ fn what_cannot_be_done_is_told_and_the_job_goes_on() {
         refused(answer, "bad-request", "cannot be the name of a savepoint");
     }
     assert_eq!(client.job().unwrap().state, JobState::Running);
+    job.cancel();
+}
+
+#[test]
+fn a_name_that_is_taken_does_not_end_the_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = Running::start(folder.path(), JOB);
+    let client = job.client();
+    client.create_savepoint(&savepoint("taken", None)).unwrap();
+    for then in [Then::Stop, Then::Drain] {
+        let answer = client.create_savepoint(&savepoint("taken", Some(then)));
+        refused(answer, "conflict", "there is a savepoint `taken` already");
+    }
+    assert_eq!(client.job().unwrap().state, JobState::Running);
+    assert!(client.create_checkpoint().is_ok(), "no barrier was the last");
     job.cancel();
 }
 

@@ -201,8 +201,8 @@ fn dir<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let dir = String::deserialize(deserializer)?;
     match dir.split_once("://").filter(|_| is_url(&dir)) {
         Some((scheme, _)) if !SCHEMES.contains(&scheme) => Err(D::Error::custom(format!(
-            "`{dir}` is no place for checkpoints: write a folder, or a URL that begins with `s3://`, `gs://`, `az://` or \
-             `file://`"
+            "`{dir}` is no place for checkpoints: write a folder, or a URL that begins with `s3://`, `gs://`, \
+             `az://` or `file://`"
         ))),
         _ => Ok(dir),
     }

@@ -32,8 +32,8 @@ pub const SETTINGS: [Setting; 14] = [
         takes: "table of texts",
         default: "{}",
         meaning: "Options of the client for the URL, under the names of the crate `object_store`: `{ endpoint = \
-                  \"http://…\", region = \"…\", allow-http = true }`. Environment variables that begin with `AWS_`, \
-                  `GOOGLE_` and `AZURE_` count too, which is where credentials belong; what stands here wins. \
+                  \"http://…\", region = \"…\", allow-http = true }`. Environment variables that begin with \
+                  `AWS_`, `GOOGLE_` and `AZURE_` count too, which is where credentials belong; what stands here wins. \
                   It holds for stores that the job was forked from, too, if their URLs are of the same kind or `dir` \
                   is a folder.",
     },
@@ -88,7 +88,8 @@ pub const SETTINGS: [Setting; 14] = [
         takes: "`retain` or `delete`",
         default: "\"retain\"",
         meaning: "What becomes of the checkpoints when the job is cancelled by `statehouse cancel`. Savepoints stay. \
-                  An interrupt, `savepoint create --stop` and failures are no cancellation.",
+                  An interrupt, `savepoint create --stop` and failures are no cancellation. All stay if a \
+                  savepoint that was asked for with the end, or last, could not be made.",
     },
     Setting {
         name: "retention-on-finish",
@@ -96,7 +97,8 @@ pub const SETTINGS: [Setting; 14] = [
         takes: "`retain` or `delete`",
         default: "\"retain\"",
         meaning: "What becomes of the checkpoints when all input has been read, or the job was drained. Savepoints \
-                  stay. With `delete` the next run starts from nothing.",
+                  stay. With `delete` the next run starts from nothing. All stay if a savepoint that was asked for \
+                  with the end, or last, could not be made.",
     },
     Setting {
         name: "mode",

@@ -1,4 +1,4 @@
-//! Going on from a checkpoint of another job's store: it is pinned there, and noted here.
+//! Going on from a checkpoint of another store: it is pinned there, and noted here.
 
 use futures::executor::block_on;
 use statehouse_checkpoint::{CheckpointStore, OriginRecord, StartPlace, StartPoint};
@@ -11,6 +11,7 @@ pub(super) fn adopt(
     own: &CheckpointStore,
     chosen: &mut Chosen,
     job: &str,
+    fork: bool,
     random: u64,
 ) -> Result<CheckpointStore, LaunchError> {
     let place = || chosen.place.to_string();
@@ -20,6 +21,6 @@ pub(super) fn adopt(
     let adopted = block_on(own.adopt(&chosen.store, &record, &chosen.manifest))
         .map_err(|error| cannot_pin(error.chain()))?;
     let (epoch, place) = (chosen.manifest.epoch, StartPlace::Origin(record.pin));
-    chosen.point = Some(StartPoint { epoch, place });
+    chosen.point = Some(StartPoint { epoch, place, fork });
     Ok(adopted)
 }

@@ -181,7 +181,7 @@ fn start_point(manifest: &Manifest, savepoint: Option<&str>) -> StartPoint {
         Some(name) => StartPlace::Savepoint(name.to_owned()),
         None => StartPlace::Checkpoint,
     };
-    StartPoint { epoch: manifest.epoch, place }
+    StartPoint { epoch: manifest.epoch, place, fork: false }
 }
 
 fn whole(place: &str) -> Target {

@@ -31,8 +31,8 @@ pub enum LaunchError {
     )]
     SavepointsOnly { place: String, known: String },
     #[error(
-        "the run before was to go on from checkpoints of {known}, and ended before it had a checkpoint of its own: start \
-         it again with the same `--from` or `--fork-from`, or from nothing with `--fresh`"
+        "the run before was to go on from checkpoints of {known}, and ended before it had a checkpoint of its own: \
+         start it again with the same `--from` or `--fork-from`, or from nothing with `--fresh`"
     )]
     OriginsOnly { known: String },
     #[error(

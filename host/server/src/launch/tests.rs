@@ -262,3 +262,26 @@ fn only_a_checkpoint_directory_can_be_looked_at() {
     let place = look("job.toml").unwrap().place;
     assert_eq!(place, Place::Directory(folder.path("checkpoints")));
 }
+
+#[test]
+fn the_newest_checkpoint_is_the_one_that_a_restart_takes() {
+    let folder = Folder::new();
+    folder.run(&StartFrom::Newest);
+    folder.run(&StartFrom::Newest);
+    let newest = || {
+        let target: Target = folder.path("job.toml").to_str().unwrap().parse().unwrap();
+        target.read().map(|(_, manifest)| manifest.epoch)
+    };
+    assert_eq!(newest().unwrap(), Epoch(2));
+    // A run that goes back, and ends before it has a checkpoint of its own.
+    drop(folder.launch(&StartFrom::Own(What::Checkpoint(Epoch(1)))).unwrap());
+    assert_eq!(newest().unwrap(), Epoch(1));
+    let resumed = folder.launch(&StartFrom::Newest).unwrap().resumed_from.unwrap().epoch;
+    assert_eq!(Epoch(resumed), newest().unwrap());
+    // One that begins afresh.
+    fs::remove_dir_all(folder.path("out")).unwrap();
+    drop(folder.launch(&StartFrom::Nothing).unwrap());
+    let reason = newest().unwrap_err();
+    let reason = format!("{reason:#}");
+    assert!(reason.contains("has no checkpoint yet") && reason.contains("2, 1"), "{reason}");
+}

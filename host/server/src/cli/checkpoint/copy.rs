@@ -17,7 +17,7 @@ use crate::target::{OpenPlace, Target, What};
 
 /// Copy a checkpoint or savepoint to another store, as a savepoint there; only what is missing is copied
 ///
-/// The copy is kept safe from collection here while it is read, and appears there when everything has arrived. It stands
+/// What is copied is kept safe from collection meanwhile, and the copy appears when everything has arrived. It stands
 /// on its own: run a job from it with `statehouse run JOB.toml --from TO@NAME`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -40,10 +40,10 @@ pub(super) fn run(args: ScrubArgs) -> anyhow::Result<ExitCode> {
     }
     let report = block_on(open.store.scrub(other.as_ref().map(|other| &other.store)))
         .map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
-    match args.json {
-        true => print::json(&entry(&report))?,
-        false => told(&args, &report)?,
-    }
+    print::if_read(match args.json {
+        true => print::json(&entry(&report)),
+        false => told(&args, &report),
+    })?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

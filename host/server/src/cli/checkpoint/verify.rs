@@ -29,14 +29,15 @@ pub(super) fn run(
         let verified =
             verify(store, epoch).map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
         if !json {
-            print::data(text(&verified))?;
+            print::if_read(print::data(text(&verified)))?;
         }
         all.push(verified);
     }
     let damaged = all.iter().filter(|verified| !verified.damage.is_empty()).count();
     let newest = all.iter().find(|verified| verified.damage.is_empty()).map(|found| found.epoch);
     if json {
-        print::json(&serde_json::json!({ "checkpoints": all, "newest_verified": newest }))?;
+        let report = serde_json::json!({ "checkpoints": all, "newest_verified": newest });
+        print::if_read(print::json(&report))?;
     } else if all.is_empty() {
         print::remark("there is no checkpoint yet");
     } else if damaged > 0 {

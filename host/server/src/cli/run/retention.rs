@@ -8,14 +8,27 @@ use crate::control::messages::EndStatus;
 use crate::format;
 use crate::job_file::{CheckpointTable, Retention};
 
-/// Deletes the checkpoints, if that is what the job file says for this end. Savepoints stay, and what forks need.
-pub(super) fn apply(table: &CheckpointTable, store: &CheckpointStore, status: EndStatus) {
+/// Deletes the checkpoints, if that is what the job file says for this end. Savepoints stay, and what forks need. If a
+/// savepoint was missed, everything does: the checkpoints are all that its user has.
+pub(super) fn apply(
+    table: &CheckpointTable,
+    store: &CheckpointStore,
+    status: EndStatus,
+    missed: Option<&str>,
+) {
     let retention = match status {
         EndStatus::Completed | EndStatus::Drained => table.retention_on_finish,
         EndStatus::Cancelled => table.retention_on_cancellation,
         EndStatus::Stopped | EndStatus::Failed => Retention::Retain,
     };
     if retention == Retention::Retain {
+        return;
+    }
+    if let Some(name) = missed {
+        print::remark(format_args!(
+            "the checkpoints stay, since savepoint `{name}` was not made: make it with `statehouse savepoint create`, \
+             or delete the place where they are"
+        ));
         return;
     }
     match delete_all(store) {

@@ -40,7 +40,7 @@ pub(in crate::cli) struct CreateArgs {
     /// Let time run to its end first, so that windows and timers of event time fire, then end the job with it
     #[arg(long, conflicts_with = "stop")]
     drain: bool,
-    /// Write it self-contained and independent of the backend, which takes as long as reading and writing the state does
+    /// Write it self-contained and independent of the backend; takes as long as reading and writing the state
     #[arg(long)]
     portable: bool,
     /// Override a value of the job file, as it was overridden when the job was started
@@ -143,6 +143,13 @@ fn of_newest(args: &CreateArgs, file: &JobFile, name: &str) -> anyhow::Result<Ma
     }
     let store = OpenPlace::of_job(file)?.store;
     let manifest = What::Newest.read(&store)?;
+    anyhow::ensure!(
+        manifest.job == file.job.name,
+        "job `{}` has no checkpoint of its own yet: its next run starts from one of job `{}`, so make the savepoint \
+         there, or run this job first",
+        file.job.name,
+        manifest.job
+    );
     block_on(store.pin_savepoint(name, &manifest))
         .map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
     Ok(manifest)

@@ -18,8 +18,8 @@ use crate::target::Target;
 
 /// Write a new savepoint with some values set, deleted or imported
 ///
-/// The checkpoint or savepoint that it is made from stays as it is. Imports come first, then deletions, then values that
-/// are set. Start a job from it by `statehouse run JOB.toml --from NAME`.
+/// The checkpoint or savepoint that it is made from stays as it is. Imports come first, then deletions, then values
+/// that are set. Start a job from it by `statehouse run JOB.toml --from NAME`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   statehouse state edit job.toml --name mended --set count.seen tea 3 --delete count.seen coffee
