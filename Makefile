@@ -86,6 +86,8 @@ bench: build ## the figures of docs/benchmarks.md
 	$(STATEHOUSE) bench state
 	$(STATEHOUSE) bench windows
 	$(STATEHOUSE) bench windows --keys 10000 --density 20
+	$(STATEHOUSE) bench checkpoint
+	cargo bench --locked -p statehouse-checkpoint --bench packs
 
 fmt: ## formats everything
 	cargo fmt --all
