@@ -73,6 +73,7 @@ fn without_a_lock_the_older_of_two_processes_stops() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "that a job does not hang is a matter of real time")]
 fn a_store_that_stalls_costs_a_checkpoint_its_timeout_and_no_more() {
     if are_left_out() {
         return;
@@ -86,7 +87,7 @@ fn a_store_that_stalls_costs_a_checkpoint_its_timeout_and_no_more() {
     let stalled = Instant::now();
     running.end().refused(&["within its timeout of 500ms", "`tolerable-failed` is 0"]);
     let took = stalled.elapsed();
-    assert!(took < Duration::from_secs(3), "the job hung for {took:?}");
+    assert!(took < Duration::from_secs(30), "the job hung for {took:?}");
     server.resume();
 
     let patient = [&set[..], &["--set", "checkpoint.tolerable-failed=100"]].concat();
