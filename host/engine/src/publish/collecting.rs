@@ -29,8 +29,9 @@ pub(super) struct Collecting {
     planned: Option<CollectBegun>,
     /// Whether a publication has failed since the plan was begun.
     in_doubt: bool,
-    /// What has been published, and is still to be said to the collector.
+    /// What has been published, and is still to be said to the collector, and whether anything was given up.
     published: VecDeque<Arc<Manifest>>,
+    discarded: bool,
 }
 
 /// What the collector has come to.
@@ -50,6 +51,7 @@ impl Collecting {
             planned: None,
             in_doubt: false,
             published: VecDeque::new(),
+            discarded: false,
         }
     }
 
@@ -71,8 +73,14 @@ impl Collecting {
         }
     }
 
+    /// A checkpoint was given up: its tasks may have written packs.
+    pub(super) fn discarded(&mut self) {
+        self.discarded = true;
+    }
+
     /// A checkpoint was given up while it was being published. Whether it exists is not known.
     pub(super) fn in_doubt(&mut self) {
+        self.discarded();
         self.in_doubt = true;
         self.planned = None;
     }
@@ -102,6 +110,9 @@ impl Collecting {
         let Some(mut collector) = self.collector.take() else { return };
         for manifest in self.published.drain(..) {
             collector.published(&manifest);
+        }
+        if std::mem::take(&mut self.discarded) {
+            collector.discarded();
         }
         if !collector.is_due() {
             self.collector = Some(collector);

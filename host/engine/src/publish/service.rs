@@ -87,8 +87,9 @@ impl Work {
     fn give_up(&mut self, through: u64) {
         self.under_way.retain(|checkpoint| checkpoint.epoch > through);
         self.failed.take_if(|failed| *failed <= through);
-        if self.publication.take_if(|publication| publication.epoch <= through).is_some() {
-            self.collecting.in_doubt();
+        match self.publication.take_if(|publication| publication.epoch <= through) {
+            Some(_) => self.collecting.in_doubt(),
+            None => self.collecting.discarded(),
         }
     }
 
@@ -202,6 +203,7 @@ impl Service {
                 Ok(publication) => work.publication = Some(publication),
                 Err(error) => {
                     work.failed = Some(epoch);
+                    work.collecting.discarded();
                     self.tell_failure(epoch, &error);
                     return;
                 }

@@ -131,3 +131,16 @@ fn a_plan_is_dropped_if_the_publication_beside_it_is_given_up() {
         assert_eq!(owner.epochs(), [3]);
     }
 }
+
+#[test]
+fn packs_of_a_checkpoint_that_was_given_up_are_collected_in_the_same_run() {
+    let mut owner = Owner::begin();
+    let first = owner.publish(1);
+    owner.collecting.published(&first);
+    assert_eq!(owner.work(false).unwrap().packs, 0);
+    owner.write(2);
+    owner.collecting.discarded();
+    let third = owner.publish(3);
+    owner.collecting.published(&third);
+    assert_eq!(owner.work(false).unwrap().packs, 2, "that of the first, and the one left over");
+}
