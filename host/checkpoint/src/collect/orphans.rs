@@ -22,13 +22,14 @@ use crate::paths;
 const READS_CONCURRENT_MAX: usize = 16;
 
 impl Collector {
-    /// Adds to the plan the packs that nothing names and nobody will. `owner` is the generation of the owner that
-    /// plans.
+    /// Adds to the plan the packs that nothing names and nobody will, `most` of them. `owner` is the generation of the
+    /// owner that plans. Returns whether these are all.
     pub(super) async fn add_orphans(
         &self,
         plan: &mut CollectPlan,
         owner: Option<Generation>,
-    ) -> Result<(), Error> {
+        most: usize,
+    ) -> Result<bool, Error> {
         let own = &*self.store.own;
         let mut unnamed = packs_in(own).await?;
         unnamed.retain(|pack, _| !plan.kept.contains(pack) && !plan.packs.contains_key(pack));
@@ -38,12 +39,17 @@ impl Collector {
                 Ok((pack, length, read_stamp(own, pack, length).await?))
             })
             .buffer_unordered(READS_CONCURRENT_MAX);
+        let mut found = 0;
         while let Some((pack, length, stamp)) = stamps.try_next().await? {
             if !may_be_in_flight(stamp, owner, newest) {
+                if found == most {
+                    return Ok(false);
+                }
                 plan.packs.insert(pack, length);
+                found += 1;
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of collection: what stays, what goes, crashes, and other processes in between.
 
+mod halves;
 mod races;
 
 use std::collections::BTreeSet;
