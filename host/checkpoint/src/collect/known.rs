@@ -16,6 +16,9 @@ use crate::store::CheckpointStore;
 /// How many manifests are read at the same time.
 const READS_CONCURRENT_MAX: usize = 8;
 
+/// How often roots are listed again because one was gone when it was to be read.
+const LISTINGS_MAX: u32 = 8;
+
 /// Packs with their lengths; 0 where the length is not known.
 pub(super) type Packs = BTreeMap<Digest, u64>;
 
@@ -91,8 +94,29 @@ impl Known {
         self.kept.contains(&pack)
     }
 
-    /// Reads those of the objects that are not known yet. Returns the damaged ones with what is wrong; they stay
-    /// unknown, and so do those that have disappeared.
+    /// Lists all savepoints and pins and reads those that are not known yet. What cannot be read is `unread`.
+    ///
+    /// One that was listed and is gone when it is read may have been a pin that became a savepoint after savepoints
+    /// were listed, so everything is listed again until all that is listed has been read.
+    pub(super) async fn learn_roots(&mut self, store: &CheckpointStore) -> Result<Roots, Error> {
+        for _ in 1..LISTINGS_MAX {
+            let roots = self.learn_listed(store).await?;
+            if !roots.unread.iter().any(|error| matches!(error, Error::Missing { .. })) {
+                return Ok(roots);
+            }
+        }
+        self.learn_listed(store).await
+    }
+
+    async fn learn_listed(&mut self, store: &CheckpointStore) -> Result<Roots, Error> {
+        let listed = store.listed_roots().await?;
+        let names = listed.iter().map(|root| root.name.clone()).collect();
+        let unread = self.learn(store, listed).await?;
+        Ok(Roots { names, unread: unread.into_iter().map(|(_, error)| error).collect() })
+    }
+
+    /// Reads those of the objects that are not known yet. Returns the damaged and the missing ones with what is wrong;
+    /// they stay unknown.
     pub(super) async fn learn(
         &mut self,
         store: &CheckpointStore,
@@ -111,7 +135,7 @@ impl Known {
                 (listed, manifest)
             })
             .buffered(READS_CONCURRENT_MAX);
-        let mut damaged = Vec::new();
+        let mut unread = Vec::new();
         while let Some((listed, manifest)) = reads.next().await {
             match manifest {
                 Ok(manifest) => {
@@ -121,13 +145,20 @@ impl Known {
                         self.replaced.extend(before.packs);
                     }
                 }
-                Err(Error::Missing { .. }) => {}
-                Err(error) if error.is_damage() => damaged.push((listed.name, error)),
+                Err(error) if error.is_damage() => unread.push((listed.name, error)),
                 Err(error) => return Err(error),
             }
         }
-        Ok(damaged)
+        Ok(unread)
     }
+}
+
+/// The savepoints and pins that there are.
+#[derive(Debug)]
+pub(super) struct Roots {
+    pub names: BTreeSet<Path>,
+    /// What is wrong with those that could not be read. What they name is unknown, so nothing may be deleted.
+    pub unread: Vec<Error>,
 }
 
 /// A manifest that was listed.
@@ -150,10 +181,12 @@ impl Listed {
 }
 
 impl CheckpointStore {
-    /// All savepoints and pins.
-    pub(super) async fn listed_roots(&self) -> Result<Vec<Listed>, Error> {
+    /// All pins and savepoints.
+    async fn listed_roots(&self) -> Result<Vec<Listed>, Error> {
         let mut roots = Vec::new();
-        for prefix in [paths::savepoints(), paths::pins()] {
+        // In this order: a savepoint is created before the pin under which it was made is deleted, so whoever misses
+        // the pin sees the savepoint.
+        for prefix in [paths::pins(), paths::savepoints()] {
             let objects: Vec<ObjectMeta> = self
                 .own
                 .list(Some(&prefix))

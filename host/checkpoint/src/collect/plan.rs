@@ -68,17 +68,21 @@ impl Collector {
     ) -> Result<CollectPlan, Error> {
         let store = self.store.clone();
         let history = store.history().await?;
-        let retained = retained(&history, self.retention.num_retained as usize);
         let leftovers = store.condemned_lists().await?;
         let condemned = match leftovers.is_empty() {
             true => super::Condemned::default(),
             false => store.condemned().await?,
         };
         let checkpoints = history.names().iter().map(|&name| Listed::checkpoint(name));
-        let roots = store.listed_roots().await?;
-        let damaged = self.known.learn(&store, checkpoints.chain(roots.iter().cloned())).await?;
-        let mut blocked = Vec::new();
-        for (name, error) in damaged {
+        let unread = self.known.learn(&store, checkpoints).await?;
+        let retained = retained(&history, self.retention.num_retained as usize);
+        let roots = self.known.learn_roots(&store).await?;
+        let mut blocked = roots.unread;
+        for (name, error) in unread {
+            if matches!(error, Error::Missing { .. }) {
+                // Deleted meanwhile by another owner, of which the check of the lease will tell.
+                continue;
+            }
             if paths::manifest_name(&name).is_some_and(|name| !retained.contains(&name)) {
                 // It goes, and what only it named is found by looking for what nothing names.
                 self.is_swept = false;
@@ -86,7 +90,7 @@ impl Collector {
                 blocked.push(error);
             }
         }
-        let roots: BTreeSet<Path> = roots.into_iter().map(|root| root.name).collect();
+        let roots = roots.names;
         let there = history.names().iter().map(|&name| paths::manifest(name));
         let there: BTreeSet<Path> = there.chain(roots.iter().cloned()).collect();
         let disappeared = self.known.disappeared(&there);

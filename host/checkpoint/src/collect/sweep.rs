@@ -79,13 +79,12 @@ impl Collector {
     /// Reads the roots again that others make. Returns whether all can be read.
     async fn look_again(&mut self, report: &mut CollectReport) -> Result<bool, Error> {
         let store = self.store.clone();
-        let roots = store.listed_roots().await?;
-        let damaged = self.known.learn(&store, roots.iter().cloned()).await?;
-        for root in &roots {
-            self.known.keep_root(&root.name);
+        let roots = self.known.learn_roots(&store).await?;
+        for root in &roots.names {
+            self.known.keep_root(root);
         }
-        let all = damaged.is_empty();
-        report.blocked.extend(damaged.into_iter().map(|(_, error)| error));
+        let all = roots.unread.is_empty();
+        report.blocked.extend(roots.unread);
         Ok(all)
     }
 
