@@ -143,6 +143,7 @@ impl Collector {
             self.add_orphans(&mut plan, Some(generation)).await?;
         }
         let mut report = CollectReport::default();
+        let started_from = plan.started_from.take();
         if !plan.is_empty() {
             self.sweep(lease, plan, &mut report).await?;
         }
@@ -154,7 +155,7 @@ impl Collector {
             self.store.check_lease(lease).await?;
             self.store.end_run(generation).await?;
         }
-        self.release_origins(lease, &mut report).await?;
+        self.release_origins(lease, started_from.as_deref(), &mut report).await?;
         Ok(report)
     }
 }

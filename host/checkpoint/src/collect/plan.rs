@@ -27,6 +27,8 @@ pub struct CollectPlan {
     pub(super) disappeared: BTreeSet<Path>,
     /// The highest epoch that the planning owner has published.
     pub(super) newest_own: Option<Epoch>,
+    /// The pin in an origin that a run started from which has no checkpoint of its own yet.
+    pub(super) started_from: Option<String>,
     /// What could not be read although it must be kept. If there is any, nothing is deleted.
     pub blocked: Vec<Error>,
 }
@@ -105,8 +107,18 @@ impl Collector {
         let manifests = names.filter(|name| !retained.contains(name)).copied().collect();
         let own = |name: &&ManifestName| Some(name.generation) == owner;
         let newest_own = history.names().iter().find(own).map(|name| name.epoch);
+        let started_from = history.needed_origin().filter(|_| self.retention.num_retained > 0);
         self.known.keep(kept.clone());
-        Ok(CollectPlan { manifests, packs, leftovers, kept, disappeared, newest_own, blocked })
+        Ok(CollectPlan {
+            manifests,
+            packs,
+            leftovers,
+            kept,
+            disappeared,
+            newest_own,
+            started_from: started_from.map(str::to_owned),
+            blocked,
+        })
     }
 }
 

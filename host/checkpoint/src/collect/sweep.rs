@@ -88,15 +88,17 @@ impl Collector {
         Ok(all)
     }
 
-    /// Lets go of the origins whose packs no root needs any more, or that this store has by now.
+    /// Lets go of the origins whose packs no root needs any more, or that this store has by now. `started_from` is the
+    /// pin of the one that a restart goes back to.
     pub(super) async fn release_origins(
         &mut self,
         lease: &Lease,
+        started_from: Option<&str>,
         report: &mut CollectReport,
     ) -> Result<(), Error> {
         let store = self.store.clone();
         for Origin { record, store: other } in store.opened_origins() {
-            if self.released.contains(&record.pin) {
+            if self.released.contains(&record.pin) || started_from == Some(&record.pin) {
                 continue;
             }
             let pinned = match other.read_pin(&record.pin).await {

@@ -100,6 +100,16 @@ impl History {
         aside.iter().filter(|name| self.names.contains(name)).copied()
     }
 
+    /// The pin of the origin that a restart goes back to: as long as the run that started from there has no checkpoint
+    /// of its own, no manifest of this store says what it needs.
+    pub(crate) fn needed_origin(&self) -> Option<&str> {
+        let restored = self.start.as_ref()?.restored.as_ref()?;
+        match &restored.place {
+            StartPlace::Origin(pin) if self.own().next().is_none() => Some(pin),
+            _ => None,
+        }
+    }
+
     /// The checkpoint of this epoch. Of two, which an older release may have left, the newer one.
     pub(crate) fn named(&self, epoch: Epoch) -> Option<ManifestName> {
         self.visible().find(|name| name.epoch == epoch)
