@@ -143,12 +143,15 @@ impl Collector {
             self.add_orphans(&mut plan, Some(generation)).await?;
         }
         let mut report = CollectReport::default();
-        let started_from = plan.started_from.take();
+        let (started_from, newest_own) = (plan.started_from.take(), plan.newest_own);
         if !plan.is_empty() {
             self.sweep(lease, plan, &mut report).await?;
         }
         if !self.is_swept {
             self.store.delete_earlier_starts(generation).await?;
+            if let Err(error) = self.forget_stale_copies(generation, newest_own).await {
+                tracing::warn!(error = error.chain(), "packs may be left in the local copy");
+            }
             self.is_swept = true;
         }
         if self.retention.num_retained == 0 {
