@@ -9,7 +9,8 @@ use object_store::path::Path;
 
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::manifest::Manifest;
+use crate::manifest::{Epoch, Manifest};
+use crate::manifests::history::Skip;
 use crate::paths::{self, ManifestName};
 use crate::store::CheckpointStore;
 
@@ -36,6 +37,7 @@ pub(super) struct Known {
 struct Entry {
     /// Which object it was; another one may get its name later. Nothing for names that are used once.
     version: Option<ObjectVersion>,
+    parent: Option<Epoch>,
     packs: Packs,
 }
 
@@ -47,12 +49,24 @@ impl Known {
     pub(super) fn published(&mut self, manifest: &Manifest) {
         let (epoch, generation) = (manifest.epoch, manifest.generation);
         let name = paths::manifest(ManifestName { epoch, generation });
-        self.manifests.insert(name, Entry { version: None, packs: packs_of(manifest) });
+        let (parent, packs) = (manifest.parent, packs_of(manifest));
+        self.manifests.insert(name, Entry { version: None, parent, packs });
     }
 
     /// How many checkpoints are remembered.
     pub(super) fn checkpoints(&self) -> usize {
         self.manifests.keys().filter_map(paths::manifest_name).count()
+    }
+
+    /// Those of the checkpoints that their owner gave up: a later one of the same owner does not continue them.
+    pub(super) fn given_up(&self, names: &[ManifestName]) -> BTreeSet<ManifestName> {
+        let skips = names.iter().filter_map(|&name| {
+            let entry = self.manifests.get(&paths::manifest(name))?;
+            Skip::of(name, entry.parent)
+        });
+        let skips: Vec<Skip> = skips.collect();
+        let is_given_up = |name: &&ManifestName| skips.iter().any(|skip| skip.has(name));
+        names.iter().filter(is_given_up).copied().collect()
     }
 
     /// What the manifest at this name names; `None` if it is not known.
@@ -140,7 +154,7 @@ impl Known {
             match manifest {
                 Ok(manifest) => {
                     let packs = packs_of(&manifest);
-                    let entry = Entry { version: listed.version, packs };
+                    let entry = Entry { version: listed.version, parent: manifest.parent, packs };
                     if let Some(before) = self.manifests.insert(listed.name, entry) {
                         self.replaced.extend(before.packs);
                     }

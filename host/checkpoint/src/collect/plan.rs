@@ -77,7 +77,8 @@ impl Collector {
         };
         let checkpoints = history.names().iter().map(|&name| Listed::checkpoint(name));
         let unread = self.known.learn(&store, checkpoints).await?;
-        let retained = retained(&history, self.retention.num_retained as usize);
+        let given_up = self.known.given_up(history.names());
+        let retained = retained(&history, &given_up, self.retention.num_retained as usize);
         let roots = self.known.learn_roots(&store).await?;
         let mut blocked = roots.unread;
         for (name, error) in unread {
@@ -124,10 +125,15 @@ impl Collector {
 
 /// The checkpoints that are kept: the newest of those that a restart considers. Those that a user went back behind are
 /// kept too until the new run has as many of its own: by then nobody wants to return.
-fn retained(history: &History, num_retained: usize) -> BTreeSet<ManifestName> {
-    let mut retained: BTreeSet<ManifestName> = history.line().take(num_retained).collect();
-    if history.own().count() < num_retained {
-        retained.extend(history.aside().take(num_retained));
+fn retained(
+    history: &History,
+    given_up: &BTreeSet<ManifestName>,
+    num_retained: usize,
+) -> BTreeSet<ManifestName> {
+    let counts = |name: &ManifestName| !given_up.contains(name);
+    let mut retained: BTreeSet<_> = history.line().filter(counts).take(num_retained).collect();
+    if history.own().filter(counts).count() < num_retained {
+        retained.extend(history.aside().filter(counts).take(num_retained));
     }
     retained
 }

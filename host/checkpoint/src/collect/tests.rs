@@ -351,3 +351,27 @@ fn packs_that_others_collected_leave_the_local_copy() {
         assert!(!copied().await.contains_key(&goes));
     });
 }
+
+#[test]
+fn checkpoint_that_was_given_up_and_appears_late_is_not_taken_and_goes() {
+    let faults = FaultStore::in_memory();
+    let store = faults.checkpoints();
+    block_on(async {
+        let mut owner = Owner::start(&store).await.unwrap();
+        let first = owner.checkpoint().await.unwrap();
+        owner.checkpoint().await.unwrap();
+        // Its owner heard nothing of the second one and went on from the first.
+        owner.newest = Some(first.clone());
+        let third = owner.checkpoint().await.unwrap();
+        let new = third.packs().into_iter().find(|pack| !first.packs().contains(pack)).unwrap();
+        let pack = paths::pack(new.digest).to_string();
+        let whole = faults.bytes(&pack).await.unwrap();
+        faults.remove(&pack).await.unwrap();
+        let found = store.newest_valid(Check::Packs).await.unwrap();
+        assert_eq!(found.manifest.as_ref(), Some(&first));
+        faults.replace(&pack, whole).await.unwrap();
+        assert_eq!(owner.collect().await.unwrap().manifests, 1);
+        assert_eq!(store.list().await.unwrap(), [3, 1].map(Epoch));
+        assert_clean_after_next_run(&faults, &store, "").await;
+    });
+}

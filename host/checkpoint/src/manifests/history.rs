@@ -28,6 +28,29 @@ pub(crate) enum Candidate {
     Started { point: StartPoint, optional: bool },
 }
 
+/// The epochs that a checkpoint does not continue although they lie between its parent and itself. What its owner
+/// published of these was given up: the store took too long to answer, and the write took effect later.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Skip {
+    by: ManifestName,
+    parent: Epoch,
+}
+
+impl Skip {
+    /// What a checkpoint with this parent skips; `None` if that is not known.
+    pub(crate) fn of(by: ManifestName, parent: Option<Epoch>) -> Option<Self> {
+        // Names without a generation do not tell owners apart.
+        (by.generation.0 != 0).then_some(Self { by, parent: parent? })
+    }
+
+    /// Whether the checkpoint is one that was given up.
+    pub(crate) fn has(&self, name: &ManifestName) -> bool {
+        name.generation == self.by.generation
+            && self.parent < name.epoch
+            && name.epoch < self.by.epoch
+    }
+}
+
 impl Candidate {
     /// What a start record says of it.
     pub(crate) fn point(&self) -> StartPoint {
