@@ -175,18 +175,22 @@ impl Collector {
             sweeps = self.add_orphans(&mut plan, Some(generation), orphans_max).await?;
         }
         let mut report = CollectReport::default();
+        let (started_from, newest_own) = (plan.started_from.take(), plan.newest_own);
         if !plan.is_empty() {
             self.sweep(lease, plan, &mut report).await?;
         }
         if sweeps {
             self.store.delete_earlier_starts(generation).await?;
+            if let Err(error) = self.forget_stale_copies(generation, newest_own).await {
+                tracing::warn!(error = error.chain(), "packs may be left in the local copy");
+            }
             self.is_swept = true;
         }
         if self.retention.num_retained == 0 {
             self.store.check_lease(lease).await?;
             self.store.end_run(generation).await?;
         }
-        self.release_origins(lease, &mut report).await?;
+        self.release_origins(lease, started_from.as_deref(), &mut report).await?;
         Ok(report)
     }
 }

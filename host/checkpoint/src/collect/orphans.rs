@@ -53,6 +53,28 @@ impl Collector {
     }
 }
 
+impl Collector {
+    /// Removes packs from the local copy that this store does not have: others collected them. What is being uploaded
+    /// for the next checkpoint stays.
+    pub(super) async fn forget_stale_copies(
+        &self,
+        owner: Generation,
+        newest: Option<Epoch>,
+    ) -> Result<(), Error> {
+        let Some(copy) = self.store.local_copy() else { return Ok(()) };
+        let mut stale = packs_in(copy).await?;
+        let there = packs_in(&*self.store.own).await?;
+        stale.retain(|pack, _| !there.contains_key(pack));
+        for (pack, length) in stale {
+            let stamp = read_stamp(copy, pack, length).await?;
+            if !may_be_in_flight(stamp, Some(owner), newest) {
+                self.store.forget_copy(&paths::pack(pack)).await;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether a checkpoint that is being made may name a pack with this header.
 fn may_be_in_flight(
     stamp: Option<PackStamp>,
