@@ -1,6 +1,6 @@
 //! Jobs whose checkpoints are in an object store: everything that a folder can do, and two owners without a lock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use statehouse_checkpoint::testing::servers::{Server, are_left_out};
 
@@ -83,10 +83,8 @@ fn a_store_that_stalls_costs_a_checkpoint_its_timeout_and_no_more() {
     let mut running = place.start_job(&set, STATE);
     assert!(running.goes_on(Duration::from_millis(800)), "{:#?}", running.end());
     server.pause();
-    let stalled = Instant::now();
+    assert!(!running.goes_on(Duration::from_secs(3)), "the job hangs with its store");
     running.end().refused(&["within its timeout of 500ms", "`tolerable-failed` is 0"]);
-    let took = stalled.elapsed();
-    assert!(took < Duration::from_secs(3), "the job hung for {took:?}");
     server.resume();
 
     let patient = [&set[..], &["--set", "checkpoint.tolerable-failed=100"]].concat();

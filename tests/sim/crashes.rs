@@ -142,6 +142,20 @@ fn a_checkpoint_that_cannot_be_published_commits_nothing() {
 }
 
 #[test]
+fn what_a_checkpoint_leaves_that_is_given_up_is_collected_in_the_same_run() {
+    let mut completed = 0;
+    for calls in 30..70 {
+        let mut scenario = Scenario::new(calls);
+        scenario.outage = Some(calls);
+        if scenario.run(Death::Never) == Ending::Completed {
+            completed += 1;
+            scenario.world.check_store(&scenario.savepoints());
+        }
+    }
+    assert!(completed > 20, "{completed} runs came to their end");
+}
+
+#[test]
 fn at_least_once_loses_nothing() {
     let mut twice = 0;
     for seed in 300..315 {

@@ -341,6 +341,12 @@ impl Scenario {
         made.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The savepoints that are there.
+    pub(crate) fn savepoints(&self) -> Vec<String> {
+        let savepoints = block_on(self.world.store.checkpoints().savepoints()).unwrap();
+        savepoints.into_iter().map(|entry| entry.name).collect()
+    }
+
     /// Whether everyone who asked was answered.
     pub(crate) fn all_answered(&self) -> bool {
         self.asked.iter().all(|(_, ticket)| ticket.poll().is_some())
@@ -360,8 +366,7 @@ impl Scenario {
         let mut collector = Collector::new(store.clone(), Retention { num_retained: 1 });
         let report = block_on(collector.collect(&lease)).unwrap();
         assert!(report.blocked.is_empty(), "{:?}", report.blocked);
-        let savepoints: Vec<String> =
-            block_on(store.savepoints()).unwrap().into_iter().map(|entry| entry.name).collect();
+        let savepoints = self.savepoints();
         let told = self.told();
         assert!(told.iter().all(|name| savepoints.contains(name)), "{told:?} {savepoints:?}");
         self.world.check_store(&savepoints);

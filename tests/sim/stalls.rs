@@ -19,5 +19,6 @@ fn a_request_that_is_never_answered_hangs_no_job_and_loses_nothing() {
             scenario.check();
         }
     }
-    assert!(given_up < 100, "{given_up} runs could not end");
+    // Nothing waits for a collection that hangs.
+    assert!(given_up < 10, "{given_up} runs could not end");
 }

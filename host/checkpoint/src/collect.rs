@@ -17,8 +17,10 @@
 //! the batch, or deletes a batch that the new owner, which read the list after its claim, counts as absent. Packs are
 //! unlike those of any other owner, so such a deletion cannot hit what has been written since.
 //!
-//! A collection and a publication must not run at the same time in one process. Tasks may write packs for the next
-//! checkpoint meanwhile. No clock takes part.
+//! Step 1 takes the newest checkpoint for the one that the next builds on. A publication of the same process that runs
+//! meanwhile must have succeeded before step 2: if it is given up, and its checkpoint is there all the same, the next
+//! one builds on one that the plan may delete ([`Collector::begin`]). From step 2 on publications run beside: they name
+//! what the plan keeps, and packs that are newer than it. Tasks may write packs at any time. No clock takes part.
 
 pub(crate) mod condemned;
 mod known;
@@ -63,6 +65,10 @@ pub struct CollectReport {
     /// What could not be read although it must be kept. If there is any, nothing is deleted: what it names is unknown.
     pub blocked: Vec<Error>,
 }
+
+/// The first half of a collection: [`Collector::begin`].
+#[derive(Debug)]
+pub struct CollectBegun(CollectPlan);
 
 /// Collects the checkpoints of one store. It remembers what manifests name, so one that lives as long as its owner
 /// reads each only once.
@@ -115,12 +121,12 @@ impl Collector {
         let newest = self.store.newest_claim().await?;
         let mut plan = self.plan_roots(newest).await?;
         if plan.blocked.is_empty() {
-            self.add_orphans(&mut plan, newest).await?;
+            self.add_orphans(&mut plan, newest, usize::MAX).await?;
         }
         Ok(plan)
     }
 
-    /// Deletes what is no longer needed.
+    /// Deletes what is no longer needed, while its owner publishes nothing.
     ///
     /// Before an owner has made a checkpoint of its own, it deletes nothing: what it started from may be kept by
     /// nothing but its start.
@@ -129,9 +135,34 @@ impl Collector {
     /// [`Error::Fenced`]: another owner has the job; the caller must stop. Failures of the store: what is left is
     /// deleted by the next collection.
     pub async fn collect(&mut self, lease: &Lease) -> Result<CollectReport, Error> {
+        let begun = self.begin(lease).await?;
+        self.finish(lease, begun, usize::MAX).await
+    }
+
+    /// The first half of a collection: decides which checkpoints stay. What is made of it goes into
+    /// [`Collector::finish`], unless a publication of the same owner that was under way meanwhile has not succeeded;
+    /// then it must be dropped, and the next one begun after a publication that succeeds.
+    ///
+    /// # Errors
+    /// As [`Collector::collect`].
+    pub async fn begin(&mut self, lease: &Lease) -> Result<CollectBegun, Error> {
         self.store.check_lease(lease).await?;
+        self.plan_roots(Some(lease.generation())).await.map(CollectBegun)
+    }
+
+    /// The second half: deletes. The owner may publish meanwhile. Of the packs that nothing names it deletes
+    /// `orphans_max` at most, and then remains due.
+    ///
+    /// # Errors
+    /// As [`Collector::collect`].
+    pub async fn finish(
+        &mut self,
+        lease: &Lease,
+        begun: CollectBegun,
+        orphans_max: usize,
+    ) -> Result<CollectReport, Error> {
+        let CollectBegun(mut plan) = begun;
         let generation = lease.generation();
-        let mut plan = self.plan_roots(Some(generation)).await?;
         let has_begun = lease.progress().is_some();
         if has_begun && plan.newest_own.is_none() && self.retention.num_retained > 0 {
             return Ok(CollectReport::default());
@@ -139,22 +170,27 @@ impl Collector {
         if !plan.blocked.is_empty() {
             return Ok(CollectReport { blocked: plan.blocked, ..CollectReport::default() });
         }
-        if !self.is_swept {
-            self.add_orphans(&mut plan, Some(generation)).await?;
+        let mut sweeps = !self.is_swept;
+        if sweeps {
+            sweeps = self.add_orphans(&mut plan, Some(generation), orphans_max).await?;
         }
         let mut report = CollectReport::default();
+        let (started_from, newest_own) = (plan.started_from.take(), plan.newest_own);
         if !plan.is_empty() {
             self.sweep(lease, plan, &mut report).await?;
         }
-        if !self.is_swept {
+        if sweeps {
             self.store.delete_earlier_starts(generation).await?;
+            if let Err(error) = self.forget_stale_copies(generation, newest_own).await {
+                tracing::warn!(error = error.chain(), "packs may be left in the local copy");
+            }
             self.is_swept = true;
         }
         if self.retention.num_retained == 0 {
             self.store.check_lease(lease).await?;
             self.store.end_run(generation).await?;
         }
-        self.release_origins(lease, &mut report).await?;
+        self.release_origins(lease, started_from.as_deref(), &mut report).await?;
         Ok(report)
     }
 }

@@ -18,6 +18,9 @@ use crate::store::{CheckpointStore, Created};
 /// How many packs are copied at the same time; with the size of a pack the memory it needs.
 const COPIES_CONCURRENT_MAX: usize = 4;
 
+/// How often packs are copied again that disappeared while they were copied.
+const COPIES_AGAIN_MAX: u32 = 3;
+
 /// How many packs are looked for at the same time.
 const LOOKS_CONCURRENT_MAX: usize = 32;
 
@@ -86,8 +89,32 @@ impl CheckpointStore {
             let object = paths::pack(pack.digest).to_string();
             return Err(Error::CollectedMeanwhile { epoch: manifest.epoch, object });
         }
-        let looks =
-            stream::iter(packs).map(|pack| async move { Ok((pack, to.holds(pack).await?)) });
+        let mut report = self.copy_missing(manifest, to).await?;
+        let savepoint = paths::savepoint(name)?;
+        let created = to.create_root(&savepoint, manifest).await?;
+        // The names of what was copied are not new. A late deletion of an owner there that has been overtaken may have
+        // hit what arrived under them.
+        for _ in 0..COPIES_AGAIN_MAX {
+            let again = self.copy_missing(manifest, to).await?;
+            if again.packs_copied == 0 {
+                return Ok(report);
+            }
+            report.bytes_copied += again.bytes_copied;
+        }
+        if created == Created::New {
+            to.delete(&savepoint).await?;
+        }
+        Err(Error::CollectedMeanwhile { epoch: manifest.epoch, object: savepoint.to_string() })
+    }
+
+    /// Copies the packs that the other store does not have.
+    async fn copy_missing(
+        &self,
+        manifest: &Manifest,
+        to: &CheckpointStore,
+    ) -> Result<CopyReport, Error> {
+        let looks = stream::iter(manifest.packs())
+            .map(|pack| async move { Ok((pack, to.holds(pack).await?)) });
         let looked: Vec<(PackRef, bool)> =
             looks.buffered(LOOKS_CONCURRENT_MAX).try_collect::<Vec<_>>().await?;
         let missing = looked.iter().filter(|(_, held)| !held).map(|(pack, _)| *pack);
@@ -103,7 +130,6 @@ impl CheckpointStore {
                 to.put_pack(pack, self.read_pack(pack).await?).await
             })
             .await?;
-        to.create_root(&paths::savepoint(name)?, manifest).await?;
         Ok(report)
     }
 

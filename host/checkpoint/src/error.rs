@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::manifest::{Epoch, Generation, ProtocolError};
+use crate::paths;
 
 /// An error of the checkpoint store. Each names the object or directory that it is about.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +52,8 @@ pub enum Error {
     },
     /// An object whose bytes are not those that its name or first line promises.
     #[error(
-        "`{object}` is damaged: its BLAKE3 hash should be {expected} and is {found}; \
-         restore it from a copy or use another checkpoint"
+        "`{object}` is damaged: its BLAKE3 hash should be {expected} and is {found}; {}",
+        remedy(object)
     )]
     Damaged {
         /// The object's name in the store.
@@ -63,7 +64,7 @@ pub enum Error {
         found: Digest,
     },
     /// An object that does not have the form of what it should be.
-    #[error("`{object}` is damaged: {reason}; restore it from a copy or use another checkpoint")]
+    #[error("`{object}` is damaged: {reason}; {}", remedy(object))]
     Malformed {
         /// The object's name in the store.
         object: String,
@@ -203,6 +204,24 @@ pub enum Error {
 
 fn owner(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// What to do about a damaged object. Some objects are in the way of everything, and no other checkpoint helps.
+fn remedy(object: &str) -> String {
+    let name = object_store::path::Path::from(object);
+    if paths::condemned_by(&name).is_some() {
+        return "restore it from a copy, or stop every process of this job and delete it: it only says what a \
+                collection was about to delete, and the next one finds that again"
+            .to_owned();
+    }
+    if let Some(generation) = paths::started_generation(&name) {
+        return format!(
+            "restore it from a copy, or stop every process of this job and delete it: then the newest checkpoint in \
+             `manifests` is taken; if none there is of generation {generation}, its run had none yet and may have \
+             started from another one: name that with `--from`"
+        );
+    }
+    "restore it from a copy or use another checkpoint".to_owned()
 }
 
 impl Error {

@@ -97,7 +97,7 @@ mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use collect::{CollectPlan, CollectReport, Collector, Retention};
+pub use collect::{CollectBegun, CollectPlan, CollectReport, Collector, Retention};
 pub use copy::CopyReport;
 pub use digest::{Digest, ParseDigestError};
 pub use error::Error;

@@ -8,12 +8,16 @@
 //! header = "SHPK" 01 00 00 00  generation u64  epoch u64  writer u32  sequence u32     little endian, 32 bytes
 //! ```
 //!
-//! *Invariant.* The header is different for every pack that anyone ever writes, so its name is too: a deletion that an
-//! owner decided on, and that arrives after it was overtaken, cannot hit what its successor wrote.
+//! *Invariant.* The header is different for every pack that anyone ever makes, so its name is too: a deletion that an
+//! owner decided on, and that arrives after it was overtaken, cannot hit what its successor made. Only copies and
+//! repairs write a name again.
 
 pub(crate) mod chunk;
 #[cfg(test)]
 mod tests;
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 
 use bytes::Bytes;
 
@@ -96,15 +100,23 @@ impl PackSettings {
 /// What makes the packs of one writer unlike those of any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackStamp {
-    /// The generation of the owner.
+    /// The generation of the owner; 0, which no owner has, for a writer that is none.
     pub generation: Generation,
-    /// The epoch of the checkpoint that the packs are for.
+    /// The epoch of the checkpoint that the packs are for; a random number for a writer that is no owner.
     pub epoch: Epoch,
     /// Which of those that write packs for this checkpoint; no two have the same number. The highest is reserved.
     pub writer: u32,
 }
 
 impl PackStamp {
+    /// The stamp of a writer that is no owner of a job and makes packs for no checkpoint of one, as for an edited
+    /// savepoint. Every call returns another one.
+    pub fn unique() -> Self {
+        // Tells attempts apart and nothing else, so it need not be reproducible.
+        let random = RandomState::new().build_hasher().finish();
+        Self { generation: Generation(0), epoch: Epoch(random), writer: 0 }
+    }
+
     /// What the first bytes of an object say, if they are the header of a pack.
     pub(crate) fn read(header: &[u8]) -> Option<Self> {
         let (magic, rest) = header.split_first_chunk()?;

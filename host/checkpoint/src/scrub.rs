@@ -115,15 +115,11 @@ impl CheckpointStore {
     ) -> Result<Vec<(String, Manifest)>, Error> {
         let mut manifests = Vec::new();
         let history = match self.history().await {
-            Err(error) if error.is_damage() => {
-                let object = error.object().unwrap_or_default().to_owned();
-                report.damage.push(Damage { object, error, named_by: vec![], is_repaired: false });
-                // Which checkpoints are void is not known then.
-                self.history_without_start().await?
-            }
+            // A start record, which is noted with the others. Which checkpoints are void is not known then.
+            Err(error) if error.is_damage() => self.history_without_start().await?,
             history => history?,
         };
-        let absent = self.condemned().await?.manifests;
+        let absent = self.readable_condemned().await?.manifests;
         let counted = |name: &ManifestName| history.is_visible(name) && !absent.contains(name);
         for &name in history.names() {
             let object = paths::manifest(name);
@@ -158,6 +154,10 @@ impl CheckpointStore {
 
     /// Reads the records that are no manifests.
     async fn scrub_records(&self, report: &mut ScrubReport) -> Result<(), Error> {
+        for generation in self.started().await? {
+            let read = self.read_start(generation).await;
+            self.judge(&paths::start(generation), read, report).await?;
+        }
         for list in self.condemned_lists().await? {
             let read = self.read_condemned(&list).await;
             self.judge(&list, read, report).await?;
@@ -242,7 +242,7 @@ impl CheckpointStore {
         if !is_missing {
             return Ok(Some(by));
         }
-        let absent = self.condemned().await?.manifests;
+        let absent = self.readable_condemned().await?.manifests;
         let mut still = Vec::new();
         for name in by {
             let object = Path::from(name.as_str());

@@ -143,6 +143,18 @@ impl CheckpointStore {
         Self { origins: Arc::new(origins), ..self }
     }
 
+    /// The local copy of packs, if there is one.
+    pub(crate) fn local_copy(&self) -> Option<&dyn ObjectStore> {
+        self.local_copy.as_deref()
+    }
+
+    /// Deletes a pack from the local copy only. If that fails, it costs space and nothing else.
+    pub(crate) async fn forget_copy(&self, name: &Path) {
+        if let Some(copy) = self.local_copy() {
+            local_copy::forget(copy, name).await;
+        }
+    }
+
     /// Where packs are written.
     pub(crate) fn objects(&self) -> &dyn ObjectStore {
         &*self.objects

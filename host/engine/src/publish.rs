@@ -2,7 +2,7 @@
 //!
 //! One publisher serves a job, beside the driver: in a tokio runtime in production, step by step in a simulation. Parts
 //! of a checkpoint are uploaded as they come, and those of the next one while a manifest is being published. Manifests
-//! are published in order; what expired is collected in between.
+//! are published in order; what expired is collected beside that.
 
 use std::fmt;
 use std::task::{Context, Waker};
@@ -14,6 +14,7 @@ use statehouse_checkpoint::{CheckpointStore, Lease};
 use self::service::Service;
 
 pub(crate) mod assembly;
+mod collecting;
 pub(crate) mod line;
 pub(crate) mod service;
 mod under_way;

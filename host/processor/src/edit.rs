@@ -17,7 +17,7 @@ use statehouse_state::{StateId, TimerId};
 use crate::error::Error;
 use crate::groups::Groups;
 use crate::inside::Inside;
-use crate::rewrite::{self, merge_all};
+use crate::rewrite::merge_all;
 use crate::view::OperatorView;
 
 /// Something that is to be done, in the order of requests.
@@ -88,9 +88,9 @@ impl Inside {
         manifest.created_ms = edits.now_ms;
         manifest.statistics = Statistics::default();
         let mut changes = 0;
-        for (index, (id, edit)) in edits.operators.iter().enumerate() {
+        for (id, edit) in &edits.operators {
             let view = Arc::new(edit.view.clone());
-            let mut writer = self.writer(rewrite::Writer::Edit, index, settings);
+            let mut writer = self.writer(settings);
             let in_tables = !view.recorded.tables.is_empty();
             let mut chained: BTreeSet<u16> = view.recorded.groups.keys().copied().collect();
             if in_tables {

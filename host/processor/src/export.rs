@@ -10,7 +10,7 @@ use statehouse_checkpoint::{Manifest, NewSegment, PackSettings, Statistics};
 
 use crate::error::Error;
 use crate::inside::Inside;
-use crate::rewrite::{Writer, merge_all};
+use crate::rewrite::merge_all;
 use crate::view::OperatorView;
 
 impl Inside {
@@ -26,8 +26,8 @@ impl Inside {
         manifest.statistics = Statistics::default();
         let views: BTreeMap<String, OperatorView> =
             self.operators()?.into_iter().map(|view| (view.id().to_owned(), view)).collect();
-        for (index, operator) in manifest.operators.iter_mut().enumerate() {
-            let mut writer = self.writer(Writer::Export, index, settings);
+        for operator in &mut manifest.operators {
+            let mut writer = self.writer(settings);
             if let Some(view) = views.get(&operator.id) {
                 let groups = self.groups(view, None);
                 let view = Arc::new(view.clone());

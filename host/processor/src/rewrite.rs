@@ -66,25 +66,11 @@ fn merge(
     }
 }
 
-/// Which writer of packs something is. Those of running jobs have low numbers, one for each task.
-#[derive(Debug, Clone, Copy)]
-#[repr(u32)]
-pub(crate) enum Writer {
-    Edit = 0x4000_0000,
-    Export = 0x8000_0000,
-}
-
 impl Inside {
-    /// A writer of packs for the operator of that number in a manifest that is made from this one.
-    pub(crate) fn writer(
-        &self,
-        who: Writer,
-        operator: usize,
-        settings: PackSettings,
-    ) -> TaskWriter {
-        let Manifest { generation, epoch, .. } = self.manifest;
-        let stamp = PackStamp { generation, epoch, writer: who as u32 + operator as u32 };
-        self.store.task_writer(stamp, settings)
+    /// A writer of packs for a manifest that is made from this one. Its packs are unlike those that the job writes, and
+    /// unlike those of an earlier attempt, which a collection may be about to delete.
+    pub(crate) fn writer(&self, settings: PackSettings) -> TaskWriter {
+        self.store.task_writer(PackStamp::unique(), settings)
     }
 
     /// Keeps what a manifest holds itself within its bounds.
@@ -93,7 +79,8 @@ impl Inside {
         manifest: &mut Manifest,
         settings: PackSettings,
     ) -> Result<(), Error> {
-        let (packs, bytes) = self.store.spill_inline(manifest, settings).await?;
+        let (packs, bytes) =
+            self.store.spill_inline_as(PackStamp::unique(), manifest, settings).await?;
         manifest.statistics.packs += packs;
         manifest.statistics.pack_bytes += bytes;
         Ok(())

@@ -64,6 +64,22 @@ impl CheckpointStore {
         Ok(all)
     }
 
+    /// Everything that is condemned by lists that can be read.
+    pub(crate) async fn readable_condemned(&self) -> Result<Condemned, Error> {
+        let mut all = Condemned::default();
+        for name in self.condemned_lists().await? {
+            match self.read_condemned(&name).await {
+                Ok(list) => {
+                    all.manifests.extend(list.manifests);
+                    all.packs.extend(list.packs);
+                }
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
     /// Reads one list.
     pub(crate) async fn read_condemned(&self, name: &Path) -> Result<Condemned, Error> {
         record::decode(KIND, name.as_ref(), &self.read_file(name).await?)

@@ -9,12 +9,16 @@ use object_store::path::Path;
 
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::manifest::Manifest;
+use crate::manifest::{Epoch, Manifest};
+use crate::manifests::history::Skip;
 use crate::paths::{self, ManifestName};
 use crate::store::CheckpointStore;
 
 /// How many manifests are read at the same time.
 const READS_CONCURRENT_MAX: usize = 8;
+
+/// How often roots are listed again because one was gone when it was to be read.
+const LISTINGS_MAX: u32 = 8;
 
 /// Packs with their lengths; 0 where the length is not known.
 pub(super) type Packs = BTreeMap<Digest, u64>;
@@ -33,6 +37,7 @@ pub(super) struct Known {
 struct Entry {
     /// Which object it was; another one may get its name later. Nothing for names that are used once.
     version: Option<ObjectVersion>,
+    parent: Option<Epoch>,
     packs: Packs,
 }
 
@@ -44,12 +49,24 @@ impl Known {
     pub(super) fn published(&mut self, manifest: &Manifest) {
         let (epoch, generation) = (manifest.epoch, manifest.generation);
         let name = paths::manifest(ManifestName { epoch, generation });
-        self.manifests.insert(name, Entry { version: None, packs: packs_of(manifest) });
+        let (parent, packs) = (manifest.parent, packs_of(manifest));
+        self.manifests.insert(name, Entry { version: None, parent, packs });
     }
 
     /// How many checkpoints are remembered.
     pub(super) fn checkpoints(&self) -> usize {
         self.manifests.keys().filter_map(paths::manifest_name).count()
+    }
+
+    /// Those of the checkpoints that their owner gave up: a later one of the same owner does not continue them.
+    pub(super) fn given_up(&self, names: &[ManifestName]) -> BTreeSet<ManifestName> {
+        let skips = names.iter().filter_map(|&name| {
+            let entry = self.manifests.get(&paths::manifest(name))?;
+            Skip::of(name, entry.parent)
+        });
+        let skips: Vec<Skip> = skips.collect();
+        let is_given_up = |name: &&ManifestName| skips.iter().any(|skip| skip.has(name));
+        names.iter().filter(is_given_up).copied().collect()
     }
 
     /// What the manifest at this name names; `None` if it is not known.
@@ -91,8 +108,29 @@ impl Known {
         self.kept.contains(&pack)
     }
 
-    /// Reads those of the objects that are not known yet. Returns the damaged ones with what is wrong; they stay
-    /// unknown, and so do those that have disappeared.
+    /// Lists all savepoints and pins and reads those that are not known yet. What cannot be read is `unread`.
+    ///
+    /// One that was listed and is gone when it is read may have been a pin that became a savepoint after savepoints
+    /// were listed, so everything is listed again until all that is listed has been read.
+    pub(super) async fn learn_roots(&mut self, store: &CheckpointStore) -> Result<Roots, Error> {
+        for _ in 1..LISTINGS_MAX {
+            let roots = self.learn_listed(store).await?;
+            if !roots.unread.iter().any(|error| matches!(error, Error::Missing { .. })) {
+                return Ok(roots);
+            }
+        }
+        self.learn_listed(store).await
+    }
+
+    async fn learn_listed(&mut self, store: &CheckpointStore) -> Result<Roots, Error> {
+        let listed = store.listed_roots().await?;
+        let names = listed.iter().map(|root| root.name.clone()).collect();
+        let unread = self.learn(store, listed).await?;
+        Ok(Roots { names, unread: unread.into_iter().map(|(_, error)| error).collect() })
+    }
+
+    /// Reads those of the objects that are not known yet. Returns the damaged and the missing ones with what is wrong;
+    /// they stay unknown.
     pub(super) async fn learn(
         &mut self,
         store: &CheckpointStore,
@@ -111,23 +149,30 @@ impl Known {
                 (listed, manifest)
             })
             .buffered(READS_CONCURRENT_MAX);
-        let mut damaged = Vec::new();
+        let mut unread = Vec::new();
         while let Some((listed, manifest)) = reads.next().await {
             match manifest {
                 Ok(manifest) => {
                     let packs = packs_of(&manifest);
-                    let entry = Entry { version: listed.version, packs };
+                    let entry = Entry { version: listed.version, parent: manifest.parent, packs };
                     if let Some(before) = self.manifests.insert(listed.name, entry) {
                         self.replaced.extend(before.packs);
                     }
                 }
-                Err(Error::Missing { .. }) => {}
-                Err(error) if error.is_damage() => damaged.push((listed.name, error)),
+                Err(error) if error.is_damage() => unread.push((listed.name, error)),
                 Err(error) => return Err(error),
             }
         }
-        Ok(damaged)
+        Ok(unread)
     }
+}
+
+/// The savepoints and pins that there are.
+#[derive(Debug)]
+pub(super) struct Roots {
+    pub names: BTreeSet<Path>,
+    /// What is wrong with those that could not be read. What they name is unknown, so nothing may be deleted.
+    pub unread: Vec<Error>,
 }
 
 /// A manifest that was listed.
@@ -150,10 +195,12 @@ impl Listed {
 }
 
 impl CheckpointStore {
-    /// All savepoints and pins.
-    pub(super) async fn listed_roots(&self) -> Result<Vec<Listed>, Error> {
+    /// All pins and savepoints.
+    async fn listed_roots(&self) -> Result<Vec<Listed>, Error> {
         let mut roots = Vec::new();
-        for prefix in [paths::savepoints(), paths::pins()] {
+        // In this order: a savepoint is created before the pin under which it was made is deleted, so whoever misses
+        // the pin sees the savepoint.
+        for prefix in [paths::pins(), paths::savepoints()] {
             let objects: Vec<ObjectMeta> = self
                 .own
                 .list(Some(&prefix))

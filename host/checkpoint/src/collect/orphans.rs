@@ -22,13 +22,14 @@ use crate::paths;
 const READS_CONCURRENT_MAX: usize = 16;
 
 impl Collector {
-    /// Adds to the plan the packs that nothing names and nobody will. `owner` is the generation of the owner that
-    /// plans.
+    /// Adds to the plan the packs that nothing names and nobody will, `most` of them. `owner` is the generation of the
+    /// owner that plans. Returns whether these are all.
     pub(super) async fn add_orphans(
         &self,
         plan: &mut CollectPlan,
         owner: Option<Generation>,
-    ) -> Result<(), Error> {
+        most: usize,
+    ) -> Result<bool, Error> {
         let own = &*self.store.own;
         let mut unnamed = packs_in(own).await?;
         unnamed.retain(|pack, _| !plan.kept.contains(pack) && !plan.packs.contains_key(pack));
@@ -38,9 +39,36 @@ impl Collector {
                 Ok((pack, length, read_stamp(own, pack, length).await?))
             })
             .buffer_unordered(READS_CONCURRENT_MAX);
+        let mut found = 0;
         while let Some((pack, length, stamp)) = stamps.try_next().await? {
             if !may_be_in_flight(stamp, owner, newest) {
+                if found == most {
+                    return Ok(false);
+                }
                 plan.packs.insert(pack, length);
+                found += 1;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Collector {
+    /// Removes packs from the local copy that this store does not have: others collected them. What is being uploaded
+    /// for the next checkpoint stays.
+    pub(super) async fn forget_stale_copies(
+        &self,
+        owner: Generation,
+        newest: Option<Epoch>,
+    ) -> Result<(), Error> {
+        let Some(copy) = self.store.local_copy() else { return Ok(()) };
+        let mut stale = packs_in(copy).await?;
+        let there = packs_in(&*self.store.own).await?;
+        stale.retain(|pack, _| !there.contains_key(pack));
+        for (pack, length) in stale {
+            let stamp = read_stamp(copy, pack, length).await?;
+            if !may_be_in_flight(stamp, Some(owner), newest) {
+                self.store.forget_copy(&paths::pack(pack)).await;
             }
         }
         Ok(())

@@ -27,6 +27,8 @@ pub struct CollectPlan {
     pub(super) disappeared: BTreeSet<Path>,
     /// The highest epoch that the planning owner has published.
     pub(super) newest_own: Option<Epoch>,
+    /// The pin in an origin that a run started from which has no checkpoint of its own yet.
+    pub(super) started_from: Option<String>,
     /// What could not be read although it must be kept. If there is any, nothing is deleted.
     pub blocked: Vec<Error>,
 }
@@ -68,17 +70,22 @@ impl Collector {
     ) -> Result<CollectPlan, Error> {
         let store = self.store.clone();
         let history = store.history().await?;
-        let retained = retained(&history, self.retention.num_retained as usize);
         let leftovers = store.condemned_lists().await?;
         let condemned = match leftovers.is_empty() {
             true => super::Condemned::default(),
             false => store.condemned().await?,
         };
         let checkpoints = history.names().iter().map(|&name| Listed::checkpoint(name));
-        let roots = store.listed_roots().await?;
-        let damaged = self.known.learn(&store, checkpoints.chain(roots.iter().cloned())).await?;
-        let mut blocked = Vec::new();
-        for (name, error) in damaged {
+        let unread = self.known.learn(&store, checkpoints).await?;
+        let given_up = self.known.given_up(history.names());
+        let retained = retained(&history, &given_up, self.retention.num_retained as usize);
+        let roots = self.known.learn_roots(&store).await?;
+        let mut blocked = roots.unread;
+        for (name, error) in unread {
+            if matches!(error, Error::Missing { .. }) {
+                // Deleted meanwhile by another owner, of which the check of the lease will tell.
+                continue;
+            }
             if paths::manifest_name(&name).is_some_and(|name| !retained.contains(&name)) {
                 // It goes, and what only it named is found by looking for what nothing names.
                 self.is_swept = false;
@@ -86,7 +93,7 @@ impl Collector {
                 blocked.push(error);
             }
         }
-        let roots: BTreeSet<Path> = roots.into_iter().map(|root| root.name).collect();
+        let roots = roots.names;
         let there = history.names().iter().map(|&name| paths::manifest(name));
         let there: BTreeSet<Path> = there.chain(roots.iter().cloned()).collect();
         let disappeared = self.known.disappeared(&there);
@@ -101,17 +108,32 @@ impl Collector {
         let manifests = names.filter(|name| !retained.contains(name)).copied().collect();
         let own = |name: &&ManifestName| Some(name.generation) == owner;
         let newest_own = history.names().iter().find(own).map(|name| name.epoch);
+        let started_from = history.needed_origin().filter(|_| self.retention.num_retained > 0);
         self.known.keep(kept.clone());
-        Ok(CollectPlan { manifests, packs, leftovers, kept, disappeared, newest_own, blocked })
+        Ok(CollectPlan {
+            manifests,
+            packs,
+            leftovers,
+            kept,
+            disappeared,
+            newest_own,
+            started_from: started_from.map(str::to_owned),
+            blocked,
+        })
     }
 }
 
 /// The checkpoints that are kept: the newest of those that a restart considers. Those that a user went back behind are
 /// kept too until the new run has as many of its own: by then nobody wants to return.
-fn retained(history: &History, num_retained: usize) -> BTreeSet<ManifestName> {
-    let mut retained: BTreeSet<ManifestName> = history.line().take(num_retained).collect();
-    if history.own().count() < num_retained {
-        retained.extend(history.aside().take(num_retained));
+fn retained(
+    history: &History,
+    given_up: &BTreeSet<ManifestName>,
+    num_retained: usize,
+) -> BTreeSet<ManifestName> {
+    let counts = |name: &ManifestName| !given_up.contains(name);
+    let mut retained: BTreeSet<_> = history.line().filter(counts).take(num_retained).collect();
+    if history.own().filter(counts).count() < num_retained {
+        retained.extend(history.aside().filter(counts).take(num_retained));
     }
     retained
 }

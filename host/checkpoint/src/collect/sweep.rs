@@ -79,25 +79,26 @@ impl Collector {
     /// Reads the roots again that others make. Returns whether all can be read.
     async fn look_again(&mut self, report: &mut CollectReport) -> Result<bool, Error> {
         let store = self.store.clone();
-        let roots = store.listed_roots().await?;
-        let damaged = self.known.learn(&store, roots.iter().cloned()).await?;
-        for root in &roots {
-            self.known.keep_root(&root.name);
+        let roots = self.known.learn_roots(&store).await?;
+        for root in &roots.names {
+            self.known.keep_root(root);
         }
-        let all = damaged.is_empty();
-        report.blocked.extend(damaged.into_iter().map(|(_, error)| error));
+        let all = roots.unread.is_empty();
+        report.blocked.extend(roots.unread);
         Ok(all)
     }
 
-    /// Lets go of the origins whose packs no root needs any more, or that this store has by now.
+    /// Lets go of the origins whose packs no root needs any more, or that this store has by now. `started_from` is the
+    /// pin of the one that a restart goes back to.
     pub(super) async fn release_origins(
         &mut self,
         lease: &Lease,
+        started_from: Option<&str>,
         report: &mut CollectReport,
     ) -> Result<(), Error> {
         let store = self.store.clone();
         for Origin { record, store: other } in store.opened_origins() {
-            if self.released.contains(&record.pin) {
+            if self.released.contains(&record.pin) || started_from == Some(&record.pin) {
                 continue;
             }
             let pinned = match other.read_pin(&record.pin).await {

@@ -1,16 +1,21 @@
 //! Tests of collection: what stays, what goes, crashes, and other processes in between.
 
+mod halves;
 mod races;
 
 use std::collections::BTreeSet;
 
 use futures::executor::block_on;
+use object_store::ObjectStoreExt;
 
 use super::*;
 use crate::fence::start::StartPoint;
 use crate::manifest::Epoch;
 use crate::manifests::selection::Check;
-use crate::store::tests::{checkpoint, restore};
+use crate::pack::PackStamp;
+use crate::packs::NewSegment;
+use crate::packs::tests::write_segments;
+use crate::store::tests::{SMALL, checkpoint, restore};
 use crate::testing::FaultStore;
 
 /// Two checkpoints are kept in these tests.
@@ -304,5 +309,70 @@ fn steady_collection_costs_one_write() {
         // The newest start record. What manifests name is remembered.
         assert_eq!(after.reads - before.reads, 1);
         assert!(after.lists - before.lists <= 12, "{} listings", after.lists - before.lists);
+    });
+}
+
+#[test]
+fn packs_that_others_collected_leave_the_local_copy() {
+    let (faults, directory) = (FaultStore::in_memory(), tempfile::tempdir().unwrap());
+    let store = faults.checkpoints().with_local_copy(directory.path()).unwrap();
+    let copied = async || orphans::packs_in(store.local_copy().unwrap()).await.unwrap();
+    let own = async || orphans::packs_in(&*store.own).await.unwrap();
+    block_on(async {
+        let mut owner = Owner::start(&store).await.unwrap();
+        for _ in 0..4 {
+            owner.checkpoint().await.unwrap();
+        }
+        // A run elsewhere, which does not know the copy.
+        Owner::start(&faults.checkpoints()).await.unwrap().run(3).await.unwrap();
+        let there = own().await;
+        assert!(copied().await.keys().any(|pack| !there.contains_key(pack)));
+        let mut owner = Owner::start(&store).await.unwrap();
+        // Its next checkpoint has begun: one upload has reached the copy and not yet the store.
+        let first = owner.checkpoint().await.unwrap();
+        let (epoch, generation) = (first.epoch.next(), owner.lease.generation());
+        let stamp = PackStamp { generation, epoch, writer: 7 };
+        let segment = NewSegment { group: 0, full: true, entries: 1, bytes: vec![7; 300] };
+        let other = CheckpointStore::in_memory();
+        let under_way = write_segments(&other, stamp, vec![segment], SMALL).await.unwrap();
+        assert_eq!(under_way.packs, 1);
+        let pack = *orphans::packs_in(&*other.own).await.unwrap().keys().next().unwrap();
+        let file = other.own.get(&paths::pack(pack)).await.unwrap().bytes().await.unwrap();
+        let copy = store.local_copy().unwrap();
+        copy.put(&paths::pack(pack), file.into()).await.unwrap();
+        owner.collect().await.unwrap();
+        let there = own().await;
+        let mut stale = copied().await;
+        stale.retain(|pack, _| !there.contains_key(pack));
+        assert_eq!(stale.into_keys().collect::<Vec<_>>(), [pack]);
+        // What is gone when it is to be deleted goes from the copy too.
+        let goes = *copied().await.keys().find(|other| **other != pack).unwrap();
+        faults.remove(paths::pack(goes).as_ref()).await.unwrap();
+        store.delete(&paths::pack(goes)).await.unwrap();
+        assert!(!copied().await.contains_key(&goes));
+    });
+}
+
+#[test]
+fn checkpoint_that_was_given_up_and_appears_late_is_not_taken_and_goes() {
+    let faults = FaultStore::in_memory();
+    let store = faults.checkpoints();
+    block_on(async {
+        let mut owner = Owner::start(&store).await.unwrap();
+        let first = owner.checkpoint().await.unwrap();
+        owner.checkpoint().await.unwrap();
+        // Its owner heard nothing of the second one and went on from the first.
+        owner.newest = Some(first.clone());
+        let third = owner.checkpoint().await.unwrap();
+        let new = third.packs().into_iter().find(|pack| !first.packs().contains(pack)).unwrap();
+        let pack = paths::pack(new.digest).to_string();
+        let whole = faults.bytes(&pack).await.unwrap();
+        faults.remove(&pack).await.unwrap();
+        let found = store.newest_valid(Check::Packs).await.unwrap();
+        assert_eq!(found.manifest.as_ref(), Some(&first));
+        faults.replace(&pack, whole).await.unwrap();
+        assert_eq!(owner.collect().await.unwrap().manifests, 1);
+        assert_eq!(store.list().await.unwrap(), [3, 1].map(Epoch));
+        assert_clean_after_next_run(&faults, &store, "").await;
     });
 }

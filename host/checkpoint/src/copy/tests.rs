@@ -127,3 +127,30 @@ fn collection_on_either_side_between_any_two_requests_leaves_the_copy_whole() {
         block_on(assert_clean_after_next_run(&from, &from.checkpoints(), &note));
     }
 }
+
+#[test]
+fn late_deletion_of_what_a_copy_has_brought_is_made_good() {
+    let (_, requests) = requests();
+    let mut hit = 0;
+    for n in 0..requests {
+        let (from, manifest) = source();
+        let to = FaultStore::in_memory();
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let (other, pack) = (to.clone(), *manifest.packs().first().unwrap());
+        to.before_request_after(n, move || {
+            let late = async move {
+                let brought = other.remove(paths::pack(pack.digest).as_ref()).await.is_ok();
+                let objects = other.objects().await.unwrap();
+                brought && !objects.contains(&"savepoints/copy.json".to_owned())
+            };
+            sender.send(std::thread::spawn(move || block_on(late)).join().unwrap()).unwrap();
+        });
+        let store = to.checkpoints();
+        block_on(from.checkpoints().copy_savepoint(&manifest, &store, "copy")).unwrap();
+        if receiver.recv().unwrap() {
+            hit += 1;
+            block_on(assert_whole(&store, &format!("request {n}")));
+        }
+    }
+    assert!(hit > 0);
+}

@@ -194,7 +194,7 @@ impl CheckpointStore {
         Ok(started)
     }
 
-    async fn read_start(&self, generation: Generation) -> Result<StartRecord, Error> {
+    pub(crate) async fn read_start(&self, generation: Generation) -> Result<StartRecord, Error> {
         let name = paths::start(generation);
         let record: StartRecord =
             record::decode(KIND, name.as_ref(), &self.read_file(&name).await?)?;

@@ -28,6 +28,29 @@ pub(crate) enum Candidate {
     Started { point: StartPoint, optional: bool },
 }
 
+/// The epochs that a checkpoint does not continue although they lie between its parent and itself. What its owner
+/// published of these was given up: the store took too long to answer, and the write took effect later.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Skip {
+    by: ManifestName,
+    parent: Epoch,
+}
+
+impl Skip {
+    /// What a checkpoint with this parent skips; `None` if that is not known.
+    pub(crate) fn of(by: ManifestName, parent: Option<Epoch>) -> Option<Self> {
+        // Names without a generation do not tell owners apart.
+        (by.generation.0 != 0).then_some(Self { by, parent: parent? })
+    }
+
+    /// Whether the checkpoint is one that was given up.
+    pub(crate) fn has(&self, name: &ManifestName) -> bool {
+        name.generation == self.by.generation
+            && self.parent < name.epoch
+            && name.epoch < self.by.epoch
+    }
+}
+
 impl Candidate {
     /// What a start record says of it.
     pub(crate) fn point(&self) -> StartPoint {
@@ -98,6 +121,16 @@ impl History {
     pub(crate) fn aside(&self) -> impl Iterator<Item = ManifestName> {
         let aside = self.start.as_ref().map_or(&[][..], |start| &start.aside);
         aside.iter().filter(|name| self.names.contains(name)).copied()
+    }
+
+    /// The pin of the origin that a restart goes back to: as long as the run that started from there has no checkpoint
+    /// of its own, no manifest of this store says what it needs.
+    pub(crate) fn needed_origin(&self) -> Option<&str> {
+        let restored = self.start.as_ref()?.restored.as_ref()?;
+        match &restored.place {
+            StartPlace::Origin(pin) if self.own().next().is_none() => Some(pin),
+            _ => None,
+        }
     }
 
     /// The checkpoint of this epoch. Of two, which an older release may have left, the newer one.

@@ -5,7 +5,7 @@ mod tests;
 
 use std::fmt;
 
-use super::history::{Candidate, History};
+use super::history::{Candidate, History, Skip};
 use crate::error::Error;
 use crate::fence::start::{StartPlace, StartPoint};
 use crate::manifest::{Epoch, Manifest};
@@ -108,13 +108,17 @@ impl CheckpointStore {
     async fn search(&self, check: Check, notice: bool) -> Result<Option<Selection>, Error> {
         let history = self.history().await?;
         let absent = self.condemned_since(history.started()).await?.manifests;
-        let mut rejected = Vec::new();
+        let (mut rejected, mut skips) = (Vec::new(), Vec::<Skip>::new());
         for candidate in history.candidates() {
-            if matches!(&candidate, Candidate::Checkpoint(name) if absent.contains(name)) {
+            let is_void = |name| absent.contains(name) || skips.iter().any(|skip| skip.has(name));
+            if matches!(&candidate, Candidate::Checkpoint(name) if is_void(name)) {
                 continue;
             }
             let damage = match self.read_candidate(&candidate).await {
                 Ok(manifest) => {
+                    if let Candidate::Checkpoint(name) = &candidate {
+                        skips.extend(Skip::of(*name, manifest.parent));
+                    }
                     let damage = match check {
                         Check::Manifest => Vec::new(),
                         Check::Packs => self.verify(&manifest).await?,

@@ -18,14 +18,25 @@ impl CheckpointStore {
         manifest: &mut Manifest,
         settings: PackSettings,
     ) -> Result<(u64, u64), Error> {
+        let Manifest { generation, epoch, .. } = *manifest;
+        let stamp = PackStamp { generation, epoch, writer: SPILL_WRITER };
+        self.spill_inline_as(stamp, manifest, settings).await
+    }
+
+    /// As [`CheckpointStore::spill_inline`], for whoever is not the owner of the manifest's generation and so must not
+    /// write packs that look like that owner's.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn spill_inline_as(
+        &self,
+        stamp: PackStamp,
+        manifest: &mut Manifest,
+        settings: PackSettings,
+    ) -> Result<(u64, u64), Error> {
         if manifest.inline_bytes() <= settings.manifest_inline_bytes_max {
             return Ok((0, 0));
         }
-        let stamp = PackStamp {
-            generation: manifest.generation,
-            epoch: manifest.epoch,
-            writer: SPILL_WRITER,
-        };
         let mut writer = self.task_writer(stamp, settings);
         for bytes in manifest.segments().filter_map(inline) {
             writer.add_packed(bytes.clone()).await?;

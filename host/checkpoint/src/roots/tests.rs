@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::executor::block_on;
 
 use super::origins::OriginRecord;
-use crate::collect::Collector;
 use crate::collect::tests::{Owner, TWO, assert_clean_after_next_run, assert_whole};
+use crate::collect::{Collector, Retention};
 use crate::error::Error;
 use crate::fence::start::{StartPlace, StartPoint};
 use crate::manifest::{Epoch, Manifest};
@@ -78,6 +78,27 @@ fn fork_shares_packs_until_it_needs_none_of_them() {
         assert!(parent.pins().await.unwrap().is_empty());
         assert!(own.origins().await.unwrap().is_empty());
         restore(&own, fresh.newest.as_ref().unwrap()).await.unwrap();
+    });
+}
+
+#[test]
+fn origin_of_a_run_without_a_checkpoint_of_its_own_outlasts_a_collection_by_someone_else() {
+    let (parent, manifest) = parent();
+    let (parent, own) = (parent.checkpoints(), CheckpointStore::in_memory());
+    block_on(async {
+        let crashed = fork(&own, &parent, &manifest, "fork-a").await.unwrap();
+        let store = crashed.store;
+        let collect = async |num_retained| {
+            let lease = store.claim().await.unwrap();
+            let mut collector = Collector::new(store.clone(), Retention { num_retained });
+            collector.collect(&lease).await.unwrap()
+        };
+        assert_eq!(collect(1).await.released, []);
+        let found = store.newest_valid(Check::Packs).await.unwrap();
+        assert_eq!(found.manifest.as_ref(), Some(&manifest));
+        // Whoever keeps nothing does not keep this either.
+        assert_eq!(collect(0).await.released, [record("fork-a")]);
+        assert!(parent.pins().await.unwrap().is_empty());
     });
 }
 

@@ -111,3 +111,36 @@ fn savepoint_is_not_replaced_by_another_one_of_its_name() {
         assert!(!report.is_clean());
     });
 }
+
+#[test]
+fn damaged_records_are_named_with_what_to_do_and_doing_it_helps() {
+    block_on(async {
+        let (faults, _) = store_and_backup().await;
+        let store = faults.checkpoints();
+        let newest = store.newest_valid(crate::Check::Packs).await.unwrap().manifest.unwrap();
+        let owner = newest.generation;
+        let records = [paths::start(owner).to_string(), paths::condemned(owner, 9).to_string()];
+        for record in &records {
+            faults.replace(record, "damaged").await.unwrap();
+        }
+        let report = store.scrub(None).await.unwrap();
+        let damaged: Vec<&str> = report.damage.iter().map(|damage| &*damage.object).collect();
+        assert_eq!(damaged, [&*records[1], &records[0]]);
+        let start = report.damage[1].error.to_string();
+        let list = report.damage[0].error.to_string();
+        assert!(start.contains("of generation 1, its run had none yet"), "{start}");
+        assert!(list.contains("about to delete"), "{list}");
+        for (error, record) in [(start, &records[0]), (list, &records[1])] {
+            assert!(error.contains("stop every process of this job and delete it"), "{error}");
+            assert_eq!(
+                store.newest_valid(crate::Check::Packs).await.unwrap_err().object(),
+                Some(&**record)
+            );
+            faults.remove(record).await.unwrap();
+        }
+        let found = store.newest_valid(crate::Check::Packs).await.unwrap().manifest.unwrap();
+        assert_eq!(found, newest);
+        assert!(store.scrub(None).await.unwrap().damage.is_empty());
+        Owner::start(&store).await.unwrap().run(2).await.unwrap();
+    });
+}

@@ -44,7 +44,7 @@ async fn keep(copy: &dyn ObjectStore, location: &Path, payload: PutPayload) {
     }
 }
 
-async fn forget(copy: &dyn ObjectStore, location: &Path) {
+pub(super) async fn forget(copy: &dyn ObjectStore, location: &Path) {
     match copy.delete(location).await {
         Ok(()) | Err(Error::NotFound { .. }) => {}
         Err(error) => {
@@ -97,18 +97,19 @@ impl ObjectStore for WithCopy {
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
         let copy = Arc::clone(&self.copy);
-        let deleted = self.own.delete_stream(locations).then(move |deleted| {
+        // The copy goes first, and so it also goes if somebody else has deleted the pack already.
+        let locations = locations.then(move |location| {
             let copy = Arc::clone(&copy);
             async move {
-                if let Ok(location) = &deleted
+                if let Ok(location) = &location
                     && paths::pack_digest(location).is_some()
                 {
                     forget(&*copy, location).await;
                 }
-                deleted
+                location
             }
         });
-        deleted.boxed()
+        self.own.delete_stream(locations.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

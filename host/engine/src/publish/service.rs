@@ -1,6 +1,6 @@
 //! What a publisher does: it takes orders, uploads, publishes, collects, and tells the driver what came of it.
 //!
-//! A collection and a publication never run at the same time. Uploads go on beside both.
+//! Uploads, publications and collections go on beside each other.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -9,11 +9,10 @@ use std::task::Poll;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use statehouse_checkpoint::{
-    CollectReport, Collector, Epoch, Error, Manifest, PackSettings, Retention,
-};
+use statehouse_checkpoint::{CollectReport, Epoch, Error, Manifest, PackSettings, Retention};
 
 use super::assembly::{Assembly, Place};
+use super::collecting::Collecting;
 use super::line::{Order, Outcome, PublisherLine};
 use super::under_way::{Parts, UnderWay};
 use super::upload::Target;
@@ -33,16 +32,13 @@ pub(crate) struct Service {
 }
 
 /// What is being done.
-#[derive(Default)]
 struct Work {
     /// Checkpoints whose parts come in, oldest first.
     under_way: VecDeque<UnderWay>,
     /// The one whose manifest is being published: its parts are there.
     publication: Option<Publication>,
-    /// Deletes what expired. `None` while it does.
-    collector: Option<Collector>,
-    /// The collection that runs.
-    collection: Option<BoxFuture<'static, (Collector, Result<CollectReport, Error>)>>,
+    /// Deletes what expired.
+    collecting: Collecting,
     /// A checkpoint that could not be published. Those after it build on it, and wait until they are given up too.
     failed: Option<u64>,
     /// The driver has hung up.
@@ -64,27 +60,51 @@ struct Published {
 
 /// What happened next.
 enum Turn {
-    GivenUp { through: u64 },
+    GivenUp {
+        through: u64,
+    },
     Order(Order),
     HungUp,
     Uploaded,
     Published(Result<Published, Error>),
-    Collected(Collector, Result<CollectReport, Error>),
+    /// A collection has ended, or a plan was dropped.
+    Collected(Option<Result<CollectReport, Error>>),
     DriverGone,
 }
 
 impl Work {
+    fn new(collecting: Collecting) -> Self {
+        Self {
+            under_way: VecDeque::new(),
+            publication: None,
+            collecting,
+            failed: None,
+            closing: false,
+        }
+    }
+
+    /// Gives up what does not exist yet, up to this epoch.
+    fn give_up(&mut self, through: u64) {
+        self.under_way.retain(|checkpoint| checkpoint.epoch > through);
+        self.failed.take_if(|failed| *failed <= through);
+        match self.publication.take_if(|publication| publication.epoch <= through) {
+            Some(_) => self.collecting.in_doubt(),
+            None => self.collecting.discarded(),
+        }
+    }
+
     /// Whether there are no more orders, and all that can be done is done.
     fn is_over(&self) -> bool {
         let idle = self.publication.is_none() && self.under_way.is_empty();
-        self.closing && (idle || self.failed.is_some()) && self.collection.is_none()
+        self.closing && (idle || self.failed.is_some()) && self.collecting.is_idle()
     }
 }
 
 impl Service {
     /// Takes orders until there are no more.
     pub(super) async fn serve(mut self) {
-        let mut work = Work { collector: Some(self.new_collector()), ..Work::default() };
+        let checkpoints = Arc::clone(&self.checkpoints);
+        let mut work = Work::new(Collecting::new(checkpoints, self.retention));
         loop {
             self.begin(&mut work);
             if work.is_over() {
@@ -95,29 +115,20 @@ impl Service {
                 Turn::HungUp => work.closing = true,
                 Turn::Uploaded => {}
                 Turn::Order(order) => self.take(order, &mut work),
-                Turn::GivenUp { through } => {
-                    work.under_way.retain(|checkpoint| checkpoint.epoch > through);
-                    work.publication.take_if(|publication| publication.epoch <= through);
-                    work.failed.take_if(|failed| *failed <= through);
-                    // It may be what the checkpoint waited for. The next collection takes up what it leaves.
-                    if work.collection.take().is_some() {
-                        work.collector = Some(self.new_collector());
-                    }
-                }
+                Turn::GivenUp { through } => work.give_up(through),
                 Turn::Published(result) => {
                     let epoch = work.publication.take().map(|publication| publication.epoch);
                     match result {
                         Ok(published) => self.published(published, &mut work),
                         Err(error) => {
                             work.failed = epoch;
+                            work.collecting.in_doubt();
                             self.tell_failure(epoch.unwrap_or_default(), &error);
                         }
                     }
                 }
-                Turn::Collected(collector, result) => {
-                    (work.collection, work.collector) = (None, Some(collector));
-                    self.collected(result);
-                }
+                Turn::Collected(None) => {}
+                Turn::Collected(Some(result)) => self.collected(result),
             }
         }
     }
@@ -125,15 +136,13 @@ impl Service {
     /// Waits for whatever comes first. What was given up comes before all else.
     async fn next(&mut self, work: &mut Work) -> Turn {
         let PublisherLine { orders, given_up, .. } = &mut self.line;
-        let Work { under_way, publication, collection, closing, .. } = work;
+        let Work { under_way, publication, collecting, closing, .. } = work;
+        let publishing = publication.is_some();
         let published = poll_fn(|context| match publication {
             Some(publication) => publication.publishing.poll_unpin(context),
             None => Poll::Pending,
         });
-        let collected = poll_fn(|context| match collection {
-            Some(collection) => collection.poll_unpin(context),
-            None => Poll::Pending,
-        });
+        let collected = poll_fn(|context| collecting.poll(context, publishing));
         let uploaded = poll_fn(|context| UnderWay::poll_uploads(under_way, context));
         tokio::select! {
             biased;
@@ -142,7 +151,7 @@ impl Service {
                 Err(_) => Turn::DriverGone,
             },
             result = published => Turn::Published(result),
-            (collector, result) = collected => Turn::Collected(collector, result),
+            result = collected => Turn::Collected(result),
             () = uploaded => Turn::Uploaded,
             order = orders.recv(), if !*closing => order.map_or(Turn::HungUp, Turn::Order),
         }
@@ -187,7 +196,6 @@ impl Service {
             return;
         }
         if work.publication.is_none()
-            && work.collection.is_none()
             && let Some(parts) = UnderWay::take_ready(&mut work.under_way)
         {
             let epoch = parts.epoch;
@@ -195,6 +203,7 @@ impl Service {
                 Ok(publication) => work.publication = Some(publication),
                 Err(error) => {
                     work.failed = Some(epoch);
+                    work.collecting.discarded();
                     self.tell_failure(epoch, &error);
                     return;
                 }
@@ -224,24 +233,9 @@ impl Service {
     fn published(&mut self, published: Published, work: &mut Work) {
         let Published { manifest, record, savepoints } = published;
         self.line.tell(Outcome::Published { record, savepoints });
-        if let Some(mut collector) = work.collector.take() {
-            collector.published(&manifest);
-            if collector.is_due() {
-                let checkpoints = Arc::clone(&self.checkpoints);
-                let collect = async move {
-                    let result = collector.collect(&checkpoints.lease).await;
-                    (collector, result)
-                };
-                work.collection = Some(collect.boxed());
-            } else {
-                work.collector = Some(collector);
-            }
-        }
-        self.previous = Some(Arc::new(manifest));
-    }
-
-    fn new_collector(&self) -> Collector {
-        Collector::new(self.checkpoints.store.clone(), self.retention)
+        let manifest = Arc::new(manifest);
+        work.collecting.published(&manifest);
+        self.previous = Some(manifest);
     }
 
     fn collected(&self, result: Result<CollectReport, Error>) {

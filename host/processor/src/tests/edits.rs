@@ -164,3 +164,26 @@ fn what_cannot_be_taken_is_refused_with_its_line() {
     assert!(said(edits.set("a.counts", "k", "7").unwrap_err()).contains("operator.state"));
     assert!(edits.is_empty());
 }
+
+#[test]
+fn same_edit_and_same_export_made_again_write_packs_of_other_names() {
+    let settings = PackSettings {
+        inline_bytes_max: 64,
+        manifest_inline_bytes_max: 0,
+        ..PackSettings::default()
+    };
+    for kind in [Kind::Heap, Kind::Rocks] {
+        let mut bed = filled(kind);
+        let manifest = bed.checkpoint();
+        let inside = bed.inside(&manifest);
+        let mut edits = Edits::new(&inside, 5000);
+        edits.set("a.counts.sum", "key 1", "4711").unwrap();
+        let edit = || block_on(inside.edit(&edits, settings)).unwrap().manifest;
+        let own = |made: &Manifest| &made.packs() - &manifest.packs();
+        let (first, second) = (edit(), edit());
+        assert!(!own(&first).is_empty() && own(&first).is_disjoint(&own(&second)));
+        let export = || block_on(inside.export(settings, 7)).unwrap();
+        let (first, second) = (export(), export());
+        assert!(!own(&first).is_empty() && own(&first).is_disjoint(&own(&second)));
+    }
+}

@@ -159,3 +159,64 @@ fn store_that_stalls_at_any_request_is_an_error_and_no_harm() {
     }
     assert!(noticed >= requests, "{noticed} of twice {requests}");
 }
+
+/// An owner with three checkpoints, of which one is to be collected, and that one.
+fn owner_with_one_to_collect() -> (FaultStore, Owner, Manifest) {
+    let faults = FaultStore::in_memory();
+    let mut owner = block_on(Owner::start(&faults.checkpoints())).unwrap();
+    let first = block_on(owner.checkpoint()).unwrap();
+    block_on(owner.checkpoint()).unwrap();
+    block_on(owner.checkpoint()).unwrap();
+    (faults, owner, first)
+}
+
+#[test]
+fn pin_that_becomes_a_savepoint_between_any_two_requests_keeps_what_it_names() {
+    let (faults, mut owner, _) = owner_with_one_to_collect();
+    let before = faults.calls();
+    block_on(owner.collect()).unwrap();
+    let requests = faults.calls() - before;
+    let mut pinned = 0;
+    for n in 0..requests {
+        for more in 0..requests - n {
+            let (faults, mut owner, first) = owner_with_one_to_collect();
+            let (store, later) = (CheckpointStore::new(faults.inner()), faults.clone());
+            let (manifest, saved) = (first.clone(), mpsc::sync_channel(1));
+            let sender = saved.0;
+            faults.before_request_after(n, move || {
+                if on_a_thread(store.clone(), manifest.clone(), pin).is_ok() {
+                    later.before_request_after(more, move || {
+                        on_a_thread(store, manifest, turn_into_savepoint).unwrap();
+                        sender.send(()).unwrap();
+                    });
+                }
+            });
+            block_on(owner.collect()).unwrap();
+            if saved.1.try_recv().is_ok() {
+                pinned += 1;
+                let note = format!("pinned before request {n}, a savepoint {more} later");
+                let damage = block_on(owner.store.verify(&first)).unwrap();
+                assert!(damage.is_empty(), "{note}: {damage:?}");
+            }
+        }
+    }
+    assert!(pinned > requests, "{pinned} of {requests} squared");
+}
+
+/// The two halves of what makes a savepoint.
+async fn pin(store: CheckpointStore, manifest: Manifest) -> Result<(), Error> {
+    store.pin("savepoint-late", &manifest).await
+}
+
+async fn turn_into_savepoint(store: CheckpointStore, manifest: Manifest) -> Result<(), Error> {
+    store.create_root(&paths::savepoint("late")?, &manifest).await?;
+    store.unpin("savepoint-late").await
+}
+
+fn on_a_thread<F: Future<Output = Result<(), Error>>>(
+    store: CheckpointStore,
+    manifest: Manifest,
+    action: impl FnOnce(CheckpointStore, Manifest) -> F + Send + 'static,
+) -> Result<(), Error> {
+    std::thread::spawn(move || block_on(action(store, manifest))).join().unwrap()
+}
