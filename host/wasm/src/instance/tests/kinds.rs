@@ -39,7 +39,8 @@ fn kind(kind: StateKind, value: ValueLayout) -> StateDeclaration {
 }
 
 fn map(key: KeyLayout, value: ValueLayout) -> StateDeclaration {
-    StateDeclaration { map_key: Some(key), ..kind(StateKind::Map, value) }
+    let map_key_codec = Some(Codec::Raw.name().to_owned());
+    StateDeclaration { map_key: Some(key), map_key_codec, ..kind(StateKind::Map, value) }
 }
 
 fn of_bytes(states: Vec<StateDeclaration>) -> Description {
@@ -243,14 +244,15 @@ fn timers_come_back_with_their_namespaces() {
 }
 
 fn task_state(name: &str, kind: TaskStateKind) -> TaskStateDeclaration {
+    let is_map = kind == TaskStateKind::Broadcast;
     TaskStateDeclaration {
         name: name.to_owned(),
         kind,
         value: ValueLayout::U64,
         codec: Codec::Raw.name().to_owned(),
         schema: None,
-        map_key: (kind == TaskStateKind::Broadcast).then_some(KeyLayout::S64),
-        map_key_codec: None,
+        map_key: is_map.then_some(KeyLayout::S64),
+        map_key_codec: is_map.then(|| Codec::Raw.name().to_owned()),
         map_key_schema: None,
         schema_version: 1,
     }
