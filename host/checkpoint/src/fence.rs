@@ -66,6 +66,11 @@ impl Lease {
     }
 }
 
+/// Tells processes apart and nothing else, so it need not be reproducible.
+fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 impl CheckpointStore {
     /// Claims the next generation. From now on every earlier owner is fenced.
     ///
@@ -76,12 +81,17 @@ impl CheckpointStore {
     /// [`Error::ClaimContended`] if other processes take every number; failures of the store.
     pub async fn claim(&self) -> Result<Lease, Error> {
         let honoured = self.honours_conditions().await?;
-        for _ in 0..CLAIM_ATTEMPTS_MAX {
+        for attempt in 0..CLAIM_ATTEMPTS_MAX {
             let newest = self.newest_generation(None).await?.map_or(0, |generation| generation.0);
-            let generation = Generation(newest.saturating_add(1));
-            let claimed = match honoured {
-                true => self.claim_by_name(generation).await?,
-                false => self.claim_by_looking(generation).await?,
+            let next = newest.saturating_add(1);
+            let (generation, claimed) = match honoured {
+                true => (Generation(next), self.claim_by_name(Generation(next)).await?),
+                false => {
+                    // Those who gave up the same number would meet again and again if they all took the next one.
+                    let apart = chance() % (1 << attempt);
+                    let generation = Generation(next.saturating_add(apart));
+                    (generation, self.claim_by_looking(generation).await?)
+                }
             };
             if claimed {
                 return Ok(Lease::new(generation));
@@ -98,9 +108,7 @@ impl CheckpointStore {
 
     /// Whether no other process is at the generation after this one has written its own object.
     async fn claim_by_looking(&self, generation: Generation) -> Result<bool, Error> {
-        // Tells processes apart and nothing else, so it need not be reproducible.
-        let nonce = RandomState::new().build_hasher().finish();
-        let own = paths::contested_generation(generation, nonce);
+        let own = paths::contested_generation(generation, chance());
         self.put(&own, claim_of(generation)).await?;
         let names = self.claims(None).await?;
         let other = |name: &Path| {
