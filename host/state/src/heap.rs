@@ -199,6 +199,17 @@ impl HeapBackend {
     }
 }
 
+/// How many rows a full segment has at least: as many as its largest state.
+fn rows_of(mut reader: Reader<'_>, states: usize) -> Result<usize, Error> {
+    let mut rows = vec![0; states];
+    while let Some(record) = reader.next()? {
+        if let Record::Value { state, .. } = record {
+            rows[state.0 as usize] += 1;
+        }
+    }
+    Ok(rows.into_iter().max().unwrap_or(0))
+}
+
 impl Backend for HeapBackend {
     fn begin(&mut self, keys: &Column, hashes: &[u64], now: Now) -> Result<(), Error> {
         if self.cleaner.is_some() {
@@ -353,6 +364,10 @@ impl Backend for HeapBackend {
         }
         self.groups[index].start_restore();
         let schema = self.schema.clone();
+        if full {
+            let rows = rows_of(Reader::open(group, segment, &schema)?, schema.states().len())?;
+            self.groups[index].table.make_room(&self.layout, rows);
+        }
         let mut reader = Reader::open(group, segment, &schema)?;
         while let Some(record) = reader.next()? {
             self.restore_record(group, &record)?;

@@ -173,6 +173,18 @@ impl Table {
         self.dead * 2 > self.buckets as usize && self.buckets as usize > BUCKETS_MIN
     }
 
+    /// Makes room for so many rows in a table that has none yet.
+    ///
+    /// Rows that come in the order of their hashes, as those of a full segment do, would otherwise all go to the first
+    /// part of each size that the table grows through, and every search would walk over most of them.
+    pub(super) fn make_room(&mut self, layout: &Layout, rows: usize) {
+        let buckets = buckets_for(layout, rows);
+        if self.used == 0 && buckets > self.buckets as usize {
+            self.lines = vec![Line([0; LINE]); buckets * layout.lines];
+            self.buckets = buckets as u64;
+        }
+    }
+
     /// Adds a row, without values, for a key that has none. There must be room.
     pub(super) fn insert(&mut self, layout: &Layout, hash: u64, key: Cell<'_>) -> u32 {
         let word = match key {
@@ -389,8 +401,7 @@ impl Table {
                 self.keys.remove(word & 0xffff_ffff);
             }
         }
-        let buckets = (kept * 2).div_ceil(layout.slots).max(BUCKETS_MIN);
-        assert!(buckets < (ABSENT >> 2) as usize, "a key group holds under 2^30 keys");
+        let buckets = buckets_for(layout, kept);
         let lines = vec![Line([0; LINE]); buckets * layout.lines];
         let old = Self { lines: std::mem::replace(&mut self.lines, lines), ..Self::default() };
         self.buckets = buckets as u64;
@@ -426,4 +437,11 @@ impl Table {
 /// made of alone.
 fn tag(hash: u64) -> u64 {
     hash >> 16 & 0xffff_ffff
+}
+
+/// How many buckets a table gets for so many rows: about half of it stays free.
+fn buckets_for(layout: &Layout, rows: usize) -> usize {
+    let buckets = (rows * 2).div_ceil(layout.slots).max(BUCKETS_MIN);
+    assert!(buckets < (ABSENT >> 2) as usize, "a key group holds under 2^30 keys");
+    buckets
 }

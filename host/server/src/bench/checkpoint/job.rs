@@ -86,7 +86,7 @@ fn conduct(
     let mut counts = Vec::new();
     while !over.load(Ordering::Acquire) {
         if !seen.waits() {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::park_timeout(Duration::from_millis(1));
             continue;
         }
         let ticket = job.savepoint(SavepointRequest { name: None, then: None });

@@ -232,3 +232,24 @@ fn write_sums(backend: &mut HeapBackend, keys: &[u64]) {
     writes.set_words(StateId(0), &slots, keys);
     backend.commit(&writes).unwrap();
 }
+
+/// A full segment has its rows in the order of their hashes, the worst order for a table that grows.
+#[test]
+fn a_restored_table_has_room_from_the_first_row_on() {
+    let keys: Vec<u64> = (0..200_000).collect();
+    let groups = KeyGroups::new(1).unwrap();
+    let states = [state("sum")];
+    let make = || {
+        HeapBackend::new(KeyLayout::U64, &states, &[], groups, KeyGroupRange::all(groups)).unwrap()
+    };
+    let mut backend = make();
+    write_sums(&mut backend, &keys);
+    let segments = finish(&mut backend, 1).segments;
+    let mut restored = make();
+    restored.restore(segments[0].group, true, &segments[0].bytes).unwrap();
+    assert_eq!(restored.entries(), 200_000);
+    // The size that its rows get at once. One that grew with its rows would have stopped at another.
+    let at_once = (200_000 * 2_usize).div_ceil(3) * 64;
+    let held = restored.allocated_bytes();
+    assert!((at_once..at_once + at_once / 100).contains(&held), "{held} bytes, not {at_once}");
+}
