@@ -99,7 +99,13 @@ impl Collecting {
                 Ok(Done::Planned(_)) if self.in_doubt => return Poll::Ready(None),
                 Ok(Done::Planned(plan)) if publishing => self.planned = Some(plan),
                 Ok(Done::Planned(plan)) => self.delete(plan),
-                Ok(Done::Collected(report)) => return Poll::Ready(Some(Ok(report))),
+                Ok(Done::Collected(report)) => {
+                    // What was published meanwhile has its turn, also if nothing more is published.
+                    if !publishing && !self.published.is_empty() {
+                        self.plan_if_due();
+                    }
+                    return Poll::Ready(Some(Ok(report)));
+                }
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
