@@ -22,7 +22,7 @@ use statehouse_wasm::{Component, Limits};
 
 use super::machine::{Stopwatch, peak_memory_bytes, reset_peak_memory};
 use super::native::{Native, Work};
-use super::{bare, median};
+use super::{bare, median, middle};
 use crate::format;
 use crate::job_file::BackendKind;
 use crate::launch::{heap_backends, rocks_backends};
@@ -155,10 +155,6 @@ pub fn run(
 }
 
 fn figures(checkpoints: &[CheckpointRecord]) -> CheckpointFigures {
-    let middle = |mut figures: Vec<u64>| {
-        figures.sort_unstable();
-        figures.get(figures.len() / 2).copied().unwrap_or(0)
-    };
     let durations: Vec<u64> = checkpoints.iter().map(|record| record.duration_ms).collect();
     CheckpointFigures {
         count: checkpoints.len(),

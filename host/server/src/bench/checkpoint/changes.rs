@@ -7,6 +7,7 @@ use statehouse_checkpoint::{Compression, StoreCounts};
 use super::job::{Folders, Run};
 use super::source::Then;
 use super::{ChangeFigures, CheckpointSettings};
+use crate::bench::middle;
 use crate::job_file::BackendKind;
 
 /// Keys that change, in thousandths.
@@ -55,9 +56,7 @@ fn measure(
     let taken = (counts.len() - 1) as f64;
     let changed = touched as f64 * taken;
     let changed_bytes = changed * (KEY_BYTES + settings.value_bytes) as f64;
-    let mut durations: Vec<u64> =
-        ran.checkpoints.iter().skip(1).map(|checkpoint| checkpoint.duration_ms).collect();
-    durations.sort_unstable();
+    let durations = ran.checkpoints.iter().skip(1).map(|checkpoint| checkpoint.duration_ms);
     Ok(ChangeFigures {
         backend: backend.name(),
         keys: settings.keys,
@@ -70,6 +69,6 @@ fn measure(
         writes: spent.writes as f64 / taken,
         lists: spent.lists as f64 / taken,
         deletes: spent.deletes as f64 / taken,
-        duration_ms: durations.get(durations.len() / 2).copied().unwrap_or(0),
+        duration_ms: middle(durations.collect()),
     })
 }

@@ -8,7 +8,7 @@ use statehouse_checkpoint::Compression;
 use super::job::{Folders, Ran, Run};
 use super::source::Then;
 use super::{CheckpointSettings, ThroughputFigures};
-use crate::bench::median;
+use crate::bench::{median, middle};
 use crate::job_file::BackendKind;
 
 /// Records of one run.
@@ -55,10 +55,6 @@ fn measure(
         let skipped = ran.checkpoints.iter().skip(2);
         taken.extend(skipped.map(|checkpoint| (checkpoint.duration_ms, checkpoint.written_bytes)));
     }
-    let middle = |mut values: Vec<u64>| {
-        values.sort_unstable();
-        values.get(values.len() / 2).copied().unwrap_or(0)
-    };
     let (with, without) = (median(with), median(without));
     Ok(ThroughputFigures {
         keys,
