@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use statehouse_operator::{Description, ErrorPolicy, Operator, Port};
+use statehouse_operator::{Description, ErrorPolicy, Migrations, Operator, Port};
 use statehouse_state::KeyGroups;
 
 use crate::connector::{SinkFactory, SourceFactory};
@@ -20,6 +20,11 @@ pub const DEAD_LETTERS: &str = "dead-letters";
 pub trait OperatorFactory: Send + Sync + fmt::Debug {
     /// What the operator declares.
     fn description(&self) -> &Description;
+
+    /// What it can take over from its earlier versions.
+    fn migrations(&self) -> Migrations {
+        Migrations::default()
+    }
 
     /// The digest of the component that holds it, if one does.
     fn component(&self) -> Option<String>;

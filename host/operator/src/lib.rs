@@ -9,6 +9,7 @@
 pub mod batch;
 pub mod call;
 pub mod description;
+pub mod evolution;
 pub mod failure;
 pub mod form;
 pub mod invoker;
@@ -23,6 +24,9 @@ pub use batch::Batch;
 pub use call::{Call, Collections, Level, Moment, Prefix};
 pub use description::{
     Codec, Description, KeyType, MetricDeclaration, MetricKind, Port, ValueType,
+};
+pub use evolution::{
+    Change, ChangeKind, Evolution, Left, Migrations, Rename, Renamed, Retired, StateMove, Step,
 };
 pub use failure::{Failure, InvokeError};
 pub use form::{CellBuf, Form};

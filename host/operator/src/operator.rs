@@ -1,9 +1,10 @@
 //! The operator trait.
 
-use statehouse_state::{Column, TimerId};
+use statehouse_state::{Column, StateId, TimerId};
 
 use crate::call::Call;
 use crate::description::Description;
+use crate::evolution::Migrations;
 use crate::failure::Failure;
 
 /// The rows of one invocation.
@@ -56,4 +57,26 @@ pub trait Operator: Send {
     /// # Errors
     /// As for [`process`](Operator::process).
     fn on_timers(&mut self, timers: TimerRows<'_>, call: &mut Call) -> Result<(), Failure>;
+
+    /// What it can take over from its earlier versions. Never changes.
+    fn migrations(&self) -> Migrations {
+        Migrations::default()
+    }
+
+    /// Turns values that a state had at an older schema version into what it declares: a row for each.
+    ///
+    /// # Errors
+    /// As for [`process`](Operator::process); a refusal that names a row blames the value there.
+    fn migrate(
+        &mut self,
+        state: StateId,
+        from_version: u32,
+        _values: &Column,
+    ) -> Result<Column, Failure> {
+        let reason = format!(
+            "it cannot take values of schema version {from_version} of its state {}",
+            state.0
+        );
+        Err(Failure::Refused { row: None, reason })
+    }
 }

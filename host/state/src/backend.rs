@@ -5,8 +5,9 @@ use std::ops::Bound;
 use std::path::Path;
 
 use crate::column::Column;
-use crate::declaration::{StateId, TimeDomain, TimerId};
+use crate::declaration::{StateDeclaration, StateId, TimeDomain, TimerDeclaration, TimerId};
 use crate::error::Error;
+use crate::evolve::{Convert, Move, Moved, Which};
 use crate::key::KeyGroup;
 use crate::segment::Cell;
 use crate::snapshot::{Segment, Snapshot};
@@ -134,6 +135,12 @@ impl Entries {
 /// *Restore.* [`restore`](Backend::restore) takes a group's segments in the order in which they were made, the last
 /// full one first. A backend restores segments of any other backend.
 ///
+/// *Evolution.* [`evolve`](Backend::evolve) changes what a backend serves while it runs. A state is told apart by its name
+/// and schema version together, so an older form of a state can be served beside its new one; values go from one to the
+/// other by [`migrate`](Backend::migrate).
+///
+/// *Going back.* After [`hold`](Backend::hold), [`revert`](Backend::revert) takes the backend back to where it was then.
+///
 /// *Threads.* A backend belongs to one task and is moved between threads with it. It takes no locks.
 pub trait Backend: Send + fmt::Debug {
     /// Starts an invocation over these distinct keys, whose hashes the caller has at hand.
@@ -228,4 +235,69 @@ pub trait Backend: Send + fmt::Debug {
     /// How many values, entries and timers it holds, those included that expired and are not cleaned up yet. A
     /// backend on disk may estimate.
     fn entries(&self) -> u64;
+
+    /// The states and timers that it serves, in the order of their ids.
+    fn declared(&self) -> (&[StateDeclaration], &[TimerDeclaration]);
+
+    /// How many values or entries of a state there are, expired ones included; exact when it says 0.
+    fn values(&self, state: StateId) -> u64;
+
+    /// From now on serves these declarations, with these ids: states and timers that it has already, by name and schema
+    /// version, keep what they hold; new ones are empty; those that are not named any more are gone with what they hold.
+    /// Takes the same time whatever the size of the state. No snapshot may be running, no invocation begun.
+    ///
+    /// # Errors
+    /// If a declaration cannot be served, or one of a state that is there differs from it in more than the structure of
+    /// values and the length of its time-to-live, or a snapshot runs; then nothing has changed.
+    fn evolve(
+        &mut self,
+        _states: &[StateDeclaration],
+        _timers: &[TimerDeclaration],
+    ) -> Result<(), Error> {
+        unimplemented!()
+    }
+
+    /// Moves values from a state's older form to its new one. Entries of collections keep their entry keys, and stamps
+    /// stay as they are. A value whose key (and entry) has a value in the new form already is removed and not converted.
+    ///
+    /// # Errors
+    /// If storage fails, or `convert` does; what was moved before stays moved, the rest stays where it is.
+    fn migrate(
+        &mut self,
+        _values: Move,
+        _which: Which,
+        _convert: &mut Convert<'_>,
+    ) -> Result<Moved, Error> {
+        unimplemented!()
+    }
+
+    /// Remembers what it takes to come back to the state as it is now. Called right after
+    /// [`start_snapshot`](Backend::start_snapshot), whose snapshot goes on; the next snapshot, a release or a revert ends
+    /// it. What is remembered is limited in size: past that, it is forgotten.
+    fn hold(&mut self) {
+        unimplemented!()
+    }
+
+    /// Forgets what [`hold`](Backend::hold) remembers.
+    fn release(&mut self) {
+        unimplemented!()
+    }
+
+    /// Comes back to the state, the declarations and the timers of the last [`hold`](Backend::hold). Whether it could: if
+    /// not, the backend must be thrown away. The next snapshot is full.
+    ///
+    /// # Errors
+    /// If storage fails; the backend must then be thrown away.
+    fn revert(&mut self) -> Result<bool, Error> {
+        unimplemented!()
+    }
+
+    /// All that is kept for some keys, timers left out, as segments that any backend with these declarations restores.
+    /// Expired values may be among it.
+    ///
+    /// # Errors
+    /// As [`begin`](Backend::begin).
+    fn copy_keys(&mut self, _keys: &Column, _hashes: &[u64]) -> Result<Vec<Segment>, Error> {
+        unimplemented!()
+    }
 }

@@ -389,6 +389,14 @@ impl Backend for HeapBackend {
     fn entries(&self) -> u64 {
         self.groups.iter().map(|group| group.entries() as u64).sum()
     }
+
+    fn declared(&self) -> (&[StateDeclaration], &[TimerDeclaration]) {
+        (self.schema.states(), self.schema.timers())
+    }
+
+    fn values(&self, _state: StateId) -> u64 {
+        unimplemented!()
+    }
 }
 
 fn new_group(schema: &Schema) -> Group {

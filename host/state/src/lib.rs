@@ -11,6 +11,7 @@ pub mod column;
 pub mod conformance;
 pub mod declaration;
 pub mod error;
+pub mod evolve;
 pub mod heap;
 pub mod key;
 pub mod merge;
@@ -30,6 +31,7 @@ pub use declaration::{
     Ttl, TtlUpdate, TtlVisibility, ValueLayout,
 };
 pub use error::Error;
+pub use evolve::{Convert, Converted, Move, Moved, NotMoved, Which};
 pub use heap::HeapBackend;
 pub use key::{KeyGroup, KeyGroupRange, KeyGroups};
 pub use rocks::{RocksBackend, RocksOptions, RocksResources};

@@ -366,6 +366,14 @@ impl Backend for RocksBackend {
         let stored = self.database.property("rocksdb.estimate-num-keys").saturating_sub(1);
         stored + self.cells.dirty() as u64 + self.timers.len() as u64
     }
+
+    fn declared(&self) -> (&[StateDeclaration], &[TimerDeclaration]) {
+        (self.schema.states(), self.schema.timers())
+    }
+
+    fn values(&self, _state: StateId) -> u64 {
+        unimplemented!()
+    }
 }
 
 /// Removes the databases that are in a task's directory.
