@@ -33,7 +33,9 @@
 //!     let operator = OperatorState {
 //!         id: "counts".to_owned(),
 //!         component: None,
+//!         declared: None,
 //!         description: serde_json::Value::Null,
+//!         retired: None,
 //!         parallelism: 1,
 //!         tasks: vec![TaskState { task: 0, watermark: Some(12), position, state: None }],
 //!         tables: vec![],

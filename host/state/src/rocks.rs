@@ -48,7 +48,9 @@ pub use tables::read_tables;
 
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
-use crate::declaration::{KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration};
+use crate::declaration::{
+    self, KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration,
+};
 use crate::error::Error;
 use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
 use crate::segment::Schema;
@@ -399,21 +401,7 @@ fn check(
     key_groups: KeyGroups,
     range: KeyGroupRange,
 ) -> Result<(), Error> {
-    for (index, state) in states.iter().enumerate() {
-        let mut sound = state.check();
-        if states[..index].iter().any(|other| other.name == state.name) {
-            sound = Err("it is declared twice; give each state a name of its own".to_owned());
-        }
-        sound.map_err(|reason| Error::Declaration { state: state.name.clone(), reason })?;
-    }
-    for (index, timer) in timers.iter().enumerate() {
-        if timers[..index].iter().any(|other| other.name == timer.name) {
-            return Err(Error::Timers {
-                timer: timer.name.clone(),
-                reason: "they are declared twice; give each family a name of its own".to_owned(),
-            });
-        }
-    }
+    declaration::check_all(states, timers)?;
     if range.start > range.end || range.end > key_groups.count() {
         return Err(Error::Access {
             reason: format!(
