@@ -9,6 +9,12 @@ use statehouse_state::{Move, StateDeclaration, TimerDeclaration, TimerId};
 
 use crate::description::Description;
 
+mod plan;
+mod ports;
+
+pub use plan::{plan, plan_at_start};
+pub use ports::ports;
+
 /// What an operator can take over from its earlier versions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Migrations {
@@ -87,6 +93,33 @@ pub struct Evolution {
     pub aliases: Vec<(TimerId, TimerId)>,
     /// What it means, for people.
     pub changes: Vec<Change>,
+}
+
+impl Evolution {
+    /// That of an operator whose state stays as it is, or that has none yet.
+    pub fn unchanged(description: &Description) -> Self {
+        let (states, timers) = (description.states.clone(), description.timers.clone());
+        Self { states, timers, ..Self::default() }
+    }
+
+    /// Whether something goes with all that is in it, so that somebody has to agree first.
+    pub fn needs_approval(&self) -> bool {
+        self.changes.iter().any(|change| change.kind == ChangeKind::Dropped)
+    }
+
+    /// Whether state is and stays as it was: nothing moves, comes or goes.
+    pub fn is_same_schema(&self) -> bool {
+        let stays = |change: &Change| matches!(change.kind, ChangeKind::Kept | ChangeKind::Widened);
+        self.moves.is_empty() && self.aliases.is_empty() && self.changes.iter().all(stays)
+    }
+
+    /// What there is besides the states and timers of the operator's description.
+    pub fn retired(&self, description: &Description) -> Retired {
+        Retired {
+            states: self.states.iter().skip(description.states.len()).cloned().collect(),
+            timers: self.timers.iter().skip(description.timers.len()).cloned().collect(),
+        }
+    }
 }
 
 /// Values that move from a retired state.
