@@ -9,6 +9,7 @@
 
 mod barrier;
 mod budget;
+pub mod capture;
 mod channel;
 pub mod clock;
 pub mod connector;
@@ -29,6 +30,7 @@ pub mod task;
 pub mod threads;
 mod watermark;
 
+pub use capture::{CaptureRequest, CaptureResult, CaptureTicket};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use connector::{
     ConnectorError, Malformed, Polled, Progress, Sink, SinkFactory, Source, SourceFactory,
