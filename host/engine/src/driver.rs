@@ -16,10 +16,8 @@ use crate::publish::line::{DriverLine, Order, Outcome};
 use crate::savepoint::{Asked, SavepointRecord};
 use crate::swap::Decision;
 
-mod captures;
 mod swap;
 
-use self::captures::Capturing;
 use self::swap::Swapping;
 
 /// What a turn of the driver came to.
@@ -65,7 +63,6 @@ pub struct Driver {
     given_up: u64,
     stop_seen: Option<Stop>,
     swap: Swapping,
-    capturing: Option<Capturing>,
     /// Savepoints that wait for the next barrier.
     asked: Vec<Asked>,
     /// Savepoints whose checkpoint is under way, by its epoch.
@@ -94,7 +91,6 @@ impl Driver {
             given_up: 0,
             stop_seen: None,
             swap: Swapping::default(),
-            capturing: None,
             asked: Vec::new(),
             saving: BTreeMap::new(),
             clock,
@@ -116,10 +112,8 @@ impl Driver {
                 end
             }
             None => {
-                self.check_capture();
                 self.flush();
-                let until = self.coordinator.next_tick().into_iter().chain(self.capture_expiry());
-                Turn::Running { until: until.min() }
+                Turn::Running { until: self.coordinator.next_tick() }
             }
         }
     }
@@ -154,7 +148,7 @@ impl Driver {
     }
 
     fn take_wishes(&mut self) -> Option<Turn> {
-        let Taken { stop, savepoints, capture, swap, decision } = self.handle.desk().take();
+        let Taken { stop, savepoints, swap, decision } = self.handle.desk().take();
         if stop > self.stop_seen
             && let Some(stop) = stop
         {
@@ -176,9 +170,6 @@ impl Driver {
             if let Some(end) = self.tell(Event::Savepoint { then }) {
                 return Some(end);
             }
-        }
-        if let Some(asked) = capture {
-            self.begin_capture(asked);
         }
         if let Some(swap) = swap {
             let event = self.swap.take(swap);
@@ -210,10 +201,6 @@ impl Driver {
                 // That may take a while, which is nothing to the task.
                 drop(before);
                 Some(Event::Flipped { task, epoch })
-            }
-            Report::Captured { task, capture } => {
-                self.captured(task, capture.map(|capture| *capture));
-                None
             }
             Report::Failed { reason } => Some(Event::TaskFailed { reason }),
         }
@@ -328,7 +315,6 @@ impl Driver {
             return;
         }
         self.handle.desk().close(reason);
-        self.capturing = None;
         self.swap.run_ends(reason);
         let saving = std::mem::take(&mut self.saving).into_values().flatten();
         for asked in saving.chain(std::mem::take(&mut self.asked)) {

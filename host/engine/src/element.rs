@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde_json::Value;
-use statehouse_operator::shadow::Capture;
 use statehouse_operator::{Batch, Operator};
 use statehouse_state::{Segment, Snapshot};
 
@@ -72,10 +71,6 @@ pub(crate) enum Control {
     Stage(Box<Staged>),
     /// To operators: there is no way back to what was held, or will be at barriers up to this epoch.
     Release { through: u64 },
-    /// To operators: copy so many batches.
-    Capture { batches: u32 },
-    /// To operators: hand over what was copied until now.
-    EndCapture,
 }
 
 /// What a task contributes to a checkpoint.
@@ -117,8 +112,6 @@ pub(crate) enum Report {
     Acknowledged { task: TaskIndex, epoch: u64, snapshot: TaskSnapshot },
     /// An operator was replaced, at the barrier of this epoch. The one that ran before is dropped elsewhere.
     Flipped { task: TaskIndex, epoch: u64, before: Option<Before> },
-    /// What was copied of an operator's batches.
-    Captured { task: TaskIndex, capture: Option<Box<Capture>> },
     /// A source task has nothing any more.
     Exhausted,
     /// A task is done for good.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crossbeam_utils::sync::Unparker;
 
-use crate::capture::{CaptureRequest, CaptureTicket};
 use crate::graph::{Graph, Node, NodeKind};
 use crate::metrics::TaskMetrics;
 use crate::publish::CheckpointRecord;
@@ -150,11 +149,6 @@ impl JobHandle {
     /// Decides about the swap that is under way; without one it means nothing.
     pub fn decide(&self, decision: Decision) {
         self.desk.decide(decision);
-    }
-
-    /// Asks for copies of what the tasks of an operator are given and make of it. The job goes on as it does.
-    pub fn capture(&self, request: CaptureRequest) -> CaptureTicket {
-        self.desk.capture(request)
     }
 
     pub(crate) fn desk(&self) -> &Arc<Desk> {

@@ -9,7 +9,6 @@
 
 mod barrier;
 mod budget;
-pub mod capture;
 mod channel;
 pub mod clock;
 pub mod connector;
@@ -30,7 +29,6 @@ pub mod task;
 pub mod threads;
 mod watermark;
 
-pub use capture::{CaptureRequest, CaptureResult, CaptureTicket};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use connector::{
     ConnectorError, Malformed, Polled, Progress, Sink, SinkFactory, Source, SourceFactory,

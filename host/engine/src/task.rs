@@ -16,7 +16,6 @@ use crate::element::{Barrier, Control, Element, Part, Report, TaskIndex, TaskSna
 use crate::metrics::TaskMetrics;
 use crate::swap::warm::WarmTask;
 
-mod capture;
 mod flip;
 mod gate;
 mod operator;
@@ -179,8 +178,6 @@ impl Task {
                 (Body::Sink(body), Control::Committed { epoch }) => body.commit(epoch)?,
                 (Body::Operator(body), Control::Stage(staged)) => body.stage(staged),
                 (Body::Operator(body), Control::Release { through }) => body.release(through),
-                (Body::Operator(body), Control::Capture { batches }) => body.capture(batches),
-                (Body::Operator(body), Control::EndCapture) => body.end_capture(&mut self.frame),
                 _ => {}
             }
         }

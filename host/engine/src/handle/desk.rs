@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_utils::sync::Unparker;
 
 use super::Stop;
-use crate::capture::{CaptureAsked, CaptureRequest, CaptureTicket};
 use crate::graph::Graph;
 use crate::publish::CheckpointRecord;
 use crate::savepoint::{Asked, SavepointRequest, SavepointTicket};
@@ -36,8 +35,6 @@ pub(crate) struct Desk {
 struct Wishes {
     stop: Option<Stop>,
     savepoints: VecDeque<Asked>,
-    /// At most one.
-    capture: Option<CaptureAsked>,
     /// The newest swap that was asked for and not refused at once.
     swap: Option<SwapTicket>,
     /// Whether its operators are being made.
@@ -57,7 +54,6 @@ pub(crate) struct Taken {
     /// How the job is to end, if anyone asked for it. It stays asked for.
     pub(crate) stop: Option<Stop>,
     pub(crate) savepoints: VecDeque<Asked>,
-    pub(crate) capture: Option<CaptureAsked>,
     pub(crate) swap: Option<StagedSwap>,
     pub(crate) decision: Option<Decision>,
 }
@@ -67,7 +63,6 @@ impl Desk {
         let wishes = Wishes {
             stop: None,
             savepoints: VecDeque::new(),
-            capture: None,
             swap: None,
             staging: false,
             staged: None,
@@ -123,22 +118,6 @@ impl Desk {
             asked.answer(Err(reason));
         } else {
             wishes.savepoints.push_back(asked);
-        }
-        wishes.driver.unpark();
-        ticket
-    }
-
-    pub(crate) fn capture(&self, request: CaptureRequest) -> CaptureTicket {
-        let (ticket, asked) = CaptureTicket::new(request);
-        let mut wishes = self.wishes();
-        if let Some(reason) = &wishes.over {
-            asked.answer(Err(reason.clone()));
-        } else if wishes.capture.is_some() {
-            asked.answer(Err(
-                "batches are to be copied already; ask again when that is done".into()
-            ));
-        } else {
-            wishes.capture = Some(asked);
         }
         wishes.driver.unpark();
         ticket
@@ -213,7 +192,6 @@ impl Desk {
         Taken {
             stop: wishes.stop,
             savepoints: std::mem::take(&mut wishes.savepoints),
-            capture: wishes.capture.take(),
             swap: wishes.staged.take(),
             decision,
         }
@@ -234,11 +212,8 @@ impl Desk {
             asked.answer(Err(reason.to_owned()));
         }
         wishes.over.get_or_insert_with(|| reason.to_owned());
-        let (staged, capture) = (wishes.staged.take(), wishes.capture.take());
+        let staged = wishes.staged.take();
         drop(wishes);
-        if let Some(asked) = capture {
-            asked.answer(Err(reason.to_owned()));
-        }
         if let Some(staged) = staged {
             staged.ticket.run_ends(reason);
         }

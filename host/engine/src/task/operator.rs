@@ -29,8 +29,6 @@ pub(crate) struct OperatorBody {
     gate: Gate,
     pub(super) invoker: Invoker,
     pub(super) flips: Flips,
-    /// Whether batches are being copied.
-    pub(super) capturing: bool,
     watermarks: Option<Generator>,
     /// The watermark whose timers are firing; it is passed on when all have fired.
     firing: Option<i64>,
@@ -56,7 +54,6 @@ impl OperatorBody {
             gate,
             invoker,
             flips: Flips::default(),
-            capturing: false,
             watermarks,
             firing: None,
             snapshot: None,
@@ -103,7 +100,6 @@ impl OperatorBody {
                 let moment = self.moment(frame);
                 self.invoker.process(port, &batch, moment).map_err(failed)?;
                 self.send_outputs(frame);
-                self.hand_over_capture(frame);
                 self.fire_what_is_past();
             }
             Some(Incoming::Watermark(watermark)) => {
