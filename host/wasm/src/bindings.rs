@@ -283,5 +283,4 @@ pub(crate) type OnTimers<'a> = TypedFunc<(TimerBatchIn<'a>,), (Result<(), Refusa
 /// `migrations`.
 pub(crate) type ListMigrations = TypedFunc<(), (Vec<MigrationsDeclared>,)>;
 /// `migrate`. It can be called with a column of any lifetime.
-pub(crate) type Migrate<'a> =
-    TypedFunc<(u32, u32, ColumnIn<'a>), (Result<ColumnGiven, Refusal>,)>;
+pub(crate) type Migrate<'a> = TypedFunc<(u32, u32, ColumnIn<'a>), (Result<ColumnGiven, Refusal>,)>;

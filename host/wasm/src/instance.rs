@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 
-use statehouse_operator::{
-    Call, Description, Failure, Migrations, Operator, Rows, TimerRows,
-};
+use statehouse_operator::{Call, Description, Failure, Migrations, Operator, Rows, TimerRows};
 use statehouse_state::{Column, KeyLayout, StateId, ValueLayout};
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc,

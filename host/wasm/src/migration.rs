@@ -18,7 +18,10 @@ pub(crate) fn check(
     for of in declared {
         let place = operators.iter().position(|operator| operator.name == of.operator);
         let Some(place) = place else {
-            return Err(format!("migrations of an operator `{}` that it does not have", of.operator));
+            return Err(format!(
+                "migrations of an operator `{}` that it does not have",
+                of.operator
+            ));
         };
         let (operator, name) = (&operators[place], of.operator.clone());
         let migrations = taken(of);
@@ -91,7 +94,9 @@ fn check_steps(steps: &[Step], operator: &Description) -> Result<(), String> {
             ));
         }
         if !seen.insert((state, from_version)) {
-            return Err(format!("migrates state `{state}` from schema version {from_version} twice"));
+            return Err(format!(
+                "migrates state `{state}` from schema version {from_version} twice"
+            ));
         }
     }
     Ok(())
