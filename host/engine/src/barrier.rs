@@ -49,9 +49,15 @@ impl Alignment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::element::BarrierKind;
 
     fn barrier(epoch: u64) -> Barrier {
-        Barrier { epoch, builds_on: epoch.checked_sub(1), last: None }
+        Barrier {
+            epoch,
+            builds_on: epoch.checked_sub(1),
+            last: None,
+            kind: BarrierKind::Checkpoint,
+        }
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use serde_json::Value;
-use statehouse_operator::Batch;
+use statehouse_operator::{Batch, Operator};
 use statehouse_state::{Segment, Snapshot};
 
 use crate::budget::Permit;
+use crate::swap::staging::Staged;
 
 /// The end of an epoch, flowing with the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,18 @@ pub(crate) struct Barrier {
     pub(crate) builds_on: Option<u64>,
     /// Whether the stream ends with it, and how.
     pub(crate) last: Option<Last>,
+    pub(crate) kind: BarrierKind,
+}
+
+/// What happens at a barrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BarrierKind {
+    /// A checkpoint.
+    Checkpoint,
+    /// A checkpoint that the job may come back to in memory: state is held.
+    Pin,
+    /// No checkpoint: operators that were handed over take the place of those that run, and canaries are promoted.
+    Flip,
 }
 
 /// How a stream ends.
@@ -48,12 +61,16 @@ impl fmt::Display for TaskIndex {
 }
 
 /// What the coordinator tells a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Control {
     /// To sources: end the epoch.
     Trigger(Barrier),
-    /// The checkpoint of the epoch exists.
+    /// To sinks: the checkpoint of the epoch exists.
     Committed { epoch: u64 },
+    /// To operators: take this operator at the barrier of the next flip.
+    Stage(Box<Staged>),
+    /// To operators: there is no way back to what was held, or will be at barriers up to this epoch.
+    Release { through: u64 },
 }
 
 /// What a task contributes to a checkpoint.
@@ -77,6 +94,15 @@ pub(crate) struct Part {
     pub(crate) _permit: Permit,
 }
 
+/// An operator that ran before a flip.
+pub(crate) struct Before(pub(crate) Box<dyn Operator>);
+
+impl fmt::Debug for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Before").field(&self.0.description().name).finish()
+    }
+}
+
 /// What a task reports.
 #[derive(Debug)]
 pub(crate) enum Report {
@@ -84,6 +110,8 @@ pub(crate) enum Report {
     Part { task: TaskIndex, epoch: u64, part: Part },
     /// Its part of the checkpoint, or what is left of it.
     Acknowledged { task: TaskIndex, epoch: u64, snapshot: TaskSnapshot },
+    /// An operator was replaced, at the barrier of this epoch. The one that ran before is dropped elsewhere.
+    Flipped { task: TaskIndex, epoch: u64, before: Option<Before> },
     /// A source task has nothing any more.
     Exhausted,
     /// A task is done for good.

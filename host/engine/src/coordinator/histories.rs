@@ -66,7 +66,7 @@ impl World {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Trigger(Barrier { epoch, builds_on, last }) => {
+            Command::Trigger(Barrier { epoch, builds_on, last, .. }) => {
                 assert!(epoch > self.triggered, "epochs rise");
                 assert!(self.last.is_none(), "nothing follows the last barrier");
                 let newest = self.under_way.back().copied().or(self.published.last().copied());
@@ -98,7 +98,8 @@ impl World {
                 assert!(self.committed.is_none_or(|before| before < epoch), "and in order");
                 self.committed = Some(epoch);
             }
-            Command::Complete(_) => {
+            Command::Swap(_) | Command::RollBack { .. } => panic!("nobody asked for it"),
+            Command::Complete { .. } => {
                 assert_eq!(self.running, 0);
                 self.over = true;
             }

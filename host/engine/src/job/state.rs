@@ -14,6 +14,7 @@ use crate::error::JobError;
 use crate::graph::{Graph, Node, NodeKind};
 use crate::recovery::RestorePoint;
 use crate::recovery::claims::{unclaimed, unclaimed_task_states};
+use crate::swap::Warm;
 
 /// The state of one task of an operator, as far as it declares any.
 #[derive(Default)]
@@ -31,6 +32,7 @@ pub(super) struct Restoring<'a> {
     pub(super) restore: Option<&'a RestorePoint>,
     pub(super) backends: &'a BackendFactory,
     pub(super) scratch: Option<&'a Path>,
+    pub(super) warm: &'a Warm,
 }
 
 /// Makes the state of all tasks, up to `most` of them at once.
@@ -78,7 +80,10 @@ impl Restoring<'_> {
 
     /// A backend, filled from the checkpoint.
     fn backend(self, request: BackendRequest<'_>) -> Result<Box<dyn Backend>, JobError> {
-        let BackendRequest { node, range, description, .. } = request;
+        let BackendRequest { node, task, range, description, .. } = request;
+        if let Some(backend) = self.warm.take_backend(node, task) {
+            return Ok(backend);
+        }
         let mut backend = (self.backends)(request).map_err(|error| JobError::Operator {
             node: node.to_owned(),
             reason: error.to_string(),
@@ -101,7 +106,10 @@ impl Restoring<'_> {
         let declared = &request.description.task_states;
         let before = self.restore.and_then(|restore| Some((restore, restore.operator(&node.id)?)));
         let Some((restore, before)) = before else { return Ok(TaskStates::new(declared)) };
-        let bytes = block_on(restore.task_states(before))?;
+        let bytes = match self.warm.task_states(&node.id, node.parallelism) {
+            Some(bytes) => bytes,
+            None => block_on(restore.task_states(before))?,
+        };
         let mut all = declared.clone();
         if restore.drop_unclaimed {
             all.extend(unclaimed_task_states(before, declared));

@@ -137,7 +137,9 @@ fn operator(
     Ok(OperatorState {
         id: node.id.clone(),
         component: node.component,
+        declared: None,
         description: node.description.clone(),
+        retired: None,
         parallelism: node.parallelism,
         tasks,
         groups,

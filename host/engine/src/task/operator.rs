@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use statehouse_operator::{InvokeError, Invoker, Moment};
 use statehouse_state::TimeDomain;
 
+use super::flip::Flips;
 use super::gate::Incoming;
 use super::{Frame, Gate, Step, TaskError, count_in, pass_barrier};
-use crate::element::{Barrier, Element, TaskSnapshot};
+use crate::element::{Barrier, BarrierKind, Element, TaskSnapshot};
 use crate::graph::Output;
 use crate::watermark::Generator;
 
@@ -26,7 +27,8 @@ struct Running {
 #[derive(Debug)]
 pub(crate) struct OperatorBody {
     gate: Gate,
-    invoker: Invoker,
+    pub(super) invoker: Invoker,
+    pub(super) flips: Flips,
     watermarks: Option<Generator>,
     /// The watermark whose timers are firing; it is passed on when all have fired.
     firing: Option<i64>,
@@ -51,6 +53,7 @@ impl OperatorBody {
         Self {
             gate,
             invoker,
+            flips: Flips::default(),
             watermarks,
             firing: None,
             snapshot: None,
@@ -62,6 +65,10 @@ impl OperatorBody {
 
     /// Fires timers that are due, else takes what came in.
     pub(crate) fn step(&mut self, frame: &mut Frame) -> Result<Step, TaskError> {
+        if let Some(barrier) = self.flips.due.take() {
+            self.flip(frame, barrier)?;
+            return Ok(Step::Worked);
+        }
         if self.ended {
             let done = self.snapshot.is_none();
             // The snapshot goes on at the next step, or when the store has taken some of it.
@@ -98,6 +105,9 @@ impl OperatorBody {
             Some(Incoming::Watermark(watermark)) => {
                 frame.metrics.watermark.store(watermark, Ordering::Relaxed);
                 self.firing = Some(watermark);
+            }
+            Some(Incoming::Barrier(barrier)) if barrier.kind == BarrierKind::Flip => {
+                self.flips.due = Some(barrier);
             }
             Some(Incoming::Barrier(barrier)) => self.end_epoch(frame, barrier)?,
         }
@@ -171,6 +181,7 @@ impl OperatorBody {
     fn end_epoch(&mut self, frame: &mut Frame, barrier: Barrier) -> Result<(), TaskError> {
         pass_barrier(frame, barrier);
         self.ended = barrier.last.is_some();
+        self.settle_canary(barrier);
         let watermark =
             self.watermarks.as_ref().and_then(|watermarks| match self.gate.watermark() {
                 // The end was passed on as it came in.
@@ -185,9 +196,11 @@ impl OperatorBody {
                     backend.abandon_snapshot();
                 }
                 backend.start_snapshot(barrier.epoch, false).map_err(TaskError::new)?;
+                self.hold(barrier, task_states.as_ref());
                 self.snapshot = Some(Running { barrier, watermark, task_states });
             }
             None => {
+                self.hold(barrier, task_states.as_ref());
                 let snapshot = TaskSnapshot { state: None, task_states, position: None, watermark };
                 frame.acknowledge(barrier.epoch, snapshot);
             }

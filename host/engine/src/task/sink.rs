@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::gate::Incoming;
 use super::{Frame, Gate, Step, TaskError, count_in};
 use crate::connector::Sink;
-use crate::element::TaskSnapshot;
+use crate::element::{Barrier, BarrierKind, TaskSnapshot};
 
 /// A sink and what goes with it.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ impl SinkBody {
         match self.gate.next() {
             None => return Ok(Step::Waiting { until: None }),
             Some(Incoming::Watermark(_)) => {}
+            // What operators do about it is nothing to a sink.
+            Some(Incoming::Barrier(Barrier { kind: BarrierKind::Flip, .. })) => {}
             Some(Incoming::Batch(_, batch)) => {
                 count_in(&frame.metrics, batch.len());
                 self.sink.write(&batch).map_err(TaskError::new)?;

@@ -49,7 +49,9 @@ fn previous() -> Manifest {
     let operator = OperatorState {
         id: "sums".into(),
         component: None,
+        declared: None,
         description: Value::Null,
+        retired: None,
         parallelism: 1,
         tasks: vec![],
         groups: BTreeMap::from([(4, vec![SegmentRef { full: true, entries: 1, location }])]),

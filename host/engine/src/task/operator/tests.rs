@@ -108,7 +108,8 @@ fn a_task_stops_writing_its_snapshot_and_not_its_work_while_the_store_is_behind(
     let mut task = Task::new(frame, controlled, body);
 
     input.try_send(batch(0..2000)).unwrap();
-    let barrier = Barrier { epoch: 1, builds_on: None, last: None };
+    let kind = BarrierKind::Checkpoint;
+    let barrier = Barrier { epoch: 1, builds_on: None, last: None, kind };
     input.try_send(Element::Barrier(barrier)).unwrap();
     let behind = budget.take(BYTES_MAX);
     for round in 1..10 {
