@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+
 /// A state's place in the operator's list of states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateId(pub u32);
@@ -187,6 +189,11 @@ impl StateDeclaration {
         }
     }
 
+    /// Whether it is the same state: of the same name and schema version.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.schema_version == other.schema_version
+    }
+
     /// Says why no backend could serve the declaration, if so: its parts do not go together.
     ///
     /// # Errors
@@ -208,6 +215,36 @@ impl StateDeclaration {
         }
         Ok(())
     }
+}
+
+/// Says why no backend could serve these declarations together, if so. A name may be declared at several schema versions.
+///
+/// # Errors
+/// If parts of a declaration do not go together, or the same one is there twice.
+pub(crate) fn check_all(
+    states: &[StateDeclaration],
+    timers: &[TimerDeclaration],
+) -> Result<(), Error> {
+    for (index, state) in states.iter().enumerate() {
+        let reason = match state.check() {
+            Err(reason) => reason,
+            Ok(()) if !states[..index].iter().any(|other| other.is_same(state)) => continue,
+            Ok(()) => format!(
+                "it is declared twice at schema version {}; give each state a name of its own",
+                state.schema_version
+            ),
+        };
+        return Err(Error::Declaration { state: state.name.clone(), reason });
+    }
+    for (index, timer) in timers.iter().enumerate() {
+        if timers[..index].iter().any(|other| other.name == timer.name) {
+            return Err(Error::Timers {
+                timer: timer.name.clone(),
+                reason: "they are declared twice; give each family a name of its own".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// One declared family of timers.

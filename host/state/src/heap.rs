@@ -28,7 +28,7 @@ use row::{Layout, Mark};
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
 use crate::declaration::{
-    KeyLayout, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration,
+    self, KeyLayout, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration,
 };
 use crate::error::Error;
 use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
@@ -91,7 +91,7 @@ impl HeapBackend {
         groups: KeyGroups,
         range: KeyGroupRange,
     ) -> Result<Self, Error> {
-        check_declarations(states, timers)?;
+        declaration::check_all(states, timers)?;
         if range.start > range.end || range.end > groups.count() {
             return Err(Error::Access {
                 reason: format!(
@@ -412,30 +412,6 @@ fn wrong_window(state: &StateDeclaration) -> Error {
             state.name, state.value
         ),
     }
-}
-
-fn check_declarations(
-    states: &[StateDeclaration],
-    timers: &[TimerDeclaration],
-) -> Result<(), Error> {
-    for (index, state) in states.iter().enumerate() {
-        let twice = states[..index].iter().any(|other| other.name == state.name);
-        let reason = match state.check() {
-            Err(reason) => reason,
-            Ok(()) if twice => "it is declared twice; give each state a name of its own".to_owned(),
-            Ok(()) => continue,
-        };
-        return Err(Error::Declaration { state: state.name.clone(), reason });
-    }
-    for (index, timer) in timers.iter().enumerate() {
-        if timers[..index].iter().any(|other| other.name == timer.name) {
-            return Err(Error::Timers {
-                timer: timer.name.clone(),
-                reason: "they are declared twice; give each family a name of its own".to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

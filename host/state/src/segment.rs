@@ -1,6 +1,6 @@
 //! Segments: the state of one key group, or what changed in it, as bytes that any backend reads.
 //!
-//! # Format, version 2
+//! # Format, version 3
 //!
 //! Numbers called *varint* are unsigned LEB128: seven bits a byte, lowest first, the high bit set
 //! on every byte but the last, no more bytes than needed, at most 64 bits. A *string* is a varint
@@ -10,10 +10,10 @@
 //! ```text
 //! segment = magic version key states timers record* end
 //! magic   = 53 48 53 47                  "SHSG"
-//! version = 02
+//! version = 03
 //! key     = byte                         layout of the keys: 0 u64, 1 s64, 2 bytes
 //! states  = varint(count) state*         numbered from 0
-//! state   = string(name) byte(kind) byte(layout) byte(entry) byte(stamp)
+//! state   = string(name) varint(schema version) byte(kind) byte(layout) byte(entry) byte(stamp)
 //!                                        kind: 0 value, 1 list, 2 map, 3 reducing, 4 aggregating;
 //!                                        layout: 0 u64, 1 s64, 2 f64, 3 bytes;
 //!                                        entry: layout of map keys: 0 u64 (also lists, and states
@@ -33,13 +33,14 @@
 //! cell    = word, or string where the layout is bytes
 //! ```
 //!
-//! Version 1, which is still read, had neither `entry`, `stamp` nor namespaces, only operations 0 to
-//! 3, and a factor of 4 for the number.
+//! Versions 1 and 2 are still read. Version 2 had no schema versions: a state there stands for the lowest schema version
+//! declared under its name. Version 1 had neither `entry`, `stamp` nor namespaces either, only operations 0 to 3, and a
+//! factor of 4 for the number.
 //!
 //! Times are milliseconds since 1970-01-01 UTC, as an `s64`. Records come in no particular order,
 //! and no two of a segment are about the same state and key (and entry), or the same timer, key,
-//! time and namespace. A full segment holds no removals: what it does not name is not there. States
-//! and timers are found by name at restore, so their numbers may differ from those of the operator that restores.
+//! time and namespace. A full segment holds no removals: what it does not name is not there. At restore states are found
+//! by name and schema version, timers by name, so their numbers may differ from those of the operator that restores.
 //! Integrity is not this format's business: whoever keeps segments checks their hash; still, no
 //! damaged byte makes the reader panic or allocate more than the segment is long.
 
@@ -57,7 +58,7 @@ pub use reader::Reader;
 pub use writer::Writer;
 
 const MAGIC: [u8; 4] = *b"SHSG";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// A key or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,6 +170,14 @@ impl Schema {
     /// Whether readers pass over what it does not have.
     pub fn drops_unclaimed(&self) -> bool {
         self.drops_unclaimed
+    }
+
+    /// The state of that name and schema version; that of the lowest version, for segments that do not say any.
+    pub fn find(&self, name: &str, schema_version: Option<u32>) -> Option<StateId> {
+        let named = (0..).zip(&self.states).filter(|(_, state)| state.name == name);
+        let fits = |version: u32| schema_version.is_none_or(|wanted| wanted == version);
+        let found = named.filter(|(_, state)| fits(state.schema_version));
+        found.min_by_key(|(_, state)| state.schema_version).map(|(id, _)| StateId(id))
     }
 
     /// The layout of the keys.

@@ -1,7 +1,7 @@
 //! Reads segments, whatever their bytes are.
 
 use super::{Cell, DOMAINS, KEYS, KINDS, MAGIC, Record, Schema, Stamped, VALUES, VERSION};
-use crate::declaration::{KeyLayout, StateId, StateKind, TimerId};
+use crate::declaration::{KeyLayout, StateDeclaration, StateId, StateKind, TimerId};
 use crate::error::Error;
 use crate::key::KeyGroup;
 use crate::ttl::NO_STAMP;
@@ -174,6 +174,7 @@ fn states(bytes: &mut Bytes<'_>, version: u8, schema: &Schema) -> Result<Vec<Sta
     let mut states = Vec::new();
     for _ in 0..bytes.varint()? {
         let name = bytes.name()?;
+        let schema_version = if version > 2 { Some(bytes.schema_version()?) } else { None };
         let kind = bytes.one_of(&KINDS, "state kind")?;
         let value = bytes.one_of(&VALUES, "value layout")?;
         let (mut entry, mut stamp) = (KeyLayout::U64, 0);
@@ -184,18 +185,15 @@ fn states(bytes: &mut Bytes<'_>, version: u8, schema: &Schema) -> Result<Vec<Sta
         let words = value.is_words();
         let entry_words = kind.is_collection().then(|| entry.is_words());
         let list = kind == StateKind::List;
-        let Some(id) = schema.states.iter().position(|state| state.name == name) else {
+        let Some(id) = schema.find(name, schema_version) else {
             if schema.drops_unclaimed && stamp <= 2 {
                 let stamps = if stamp == 0 { Stamps::No } else { Stamps::Ignored };
                 states.push(State { id: None, words, entry_words, list, stamps });
                 continue;
             }
-            return Err(bytes.error(format!(
-                "it holds state `{name}`, which the operator does not declare; declare it again, \
-                 or drop it"
-            )));
+            return Err(bytes.error(unclaimed(name, schema_version, &schema.states)));
         };
-        let declared = &schema.states[id];
+        let declared = &schema.states[id.0 as usize];
         let declared_entry = declared.map_key.unwrap_or(KeyLayout::U64);
         if (declared.kind, declared.value, declared_entry) != (kind, value, entry) {
             return Err(bytes.error(format!(
@@ -212,9 +210,26 @@ fn states(bytes: &mut Bytes<'_>, version: u8, schema: &Schema) -> Result<Vec<Sta
             (1..=2, _) => Stamps::Ignored,
             _ => return Err(bytes.error(format!("{stamp} is no kind of stamp"))),
         };
-        states.push(State { id: Some(StateId(id as u32)), words, entry_words, list, stamps });
+        states.push(State { id: Some(id), words, entry_words, list, stamps });
     }
     Ok(states)
+}
+
+/// What to say of a state that is not declared, or not at that schema version.
+fn unclaimed(name: &str, version: Option<u32>, declared: &[StateDeclaration]) -> String {
+    let others = declared.iter().filter(|state| state.name == name);
+    let others: Vec<_> = others.map(|state| state.schema_version.to_string()).collect();
+    match version.filter(|_| !others.is_empty()) {
+        Some(version) => format!(
+            "it holds state `{name}` at schema version {version}, which the operator declares at \
+             version {} only; migrate it, declare it at version {version} again, or drop it",
+            others.join(" and ")
+        ),
+        None => format!(
+            "it holds state `{name}`, which the operator does not declare; declare it again, or \
+             drop it"
+        ),
+    }
 }
 
 fn timers(bytes: &mut Bytes<'_>, schema: &Schema) -> Result<Vec<Option<TimerId>>, Error> {
@@ -300,6 +315,13 @@ impl<'a> Bytes<'a> {
         let name = self.string()?;
         str::from_utf8(name).map_err(|_| {
             self.error(format!("a name before its byte {} is damaged", self.position()))
+        })
+    }
+
+    fn schema_version(&mut self) -> Result<u32, Error> {
+        let version = self.varint()?;
+        u32::try_from(version).map_err(|_| {
+            self.error(format!("{version} is no schema version that a state can have"))
         })
     }
 

@@ -92,14 +92,10 @@ fn sample() -> Vec<Record<'static>> {
     records
 }
 
-#[test]
-fn version_2_has_these_bytes() {
-    let bytes = write(&schema(KeyLayout::Bytes), &sample());
-    let expected: Vec<u8> = [
-        &b"SHSG\x02\x02"[..],
-        b"\x04\x03sum\x00\x01\x00\x00\x04text\x00\x03\x00\x00",
-        b"\x05items\x01\x03\x00\x02\x04rank\x02\x02\x02\x00",
-        b"\x01\x03end\x01",
+/// The bytes of the sample from the timers on, the same in versions 2 and 3.
+fn records_of_sample() -> Vec<u8> {
+    [
+        &b"\x01\x03end\x01"[..],
         b"\x02\x03ann\x02\x01\0\0\0\0\0\0",
         b"\x0a\x00\x02hi",
         b"\x01\x00",
@@ -111,8 +107,80 @@ fn version_2_has_these_bytes() {
         b"\x1e\x00\x01\0\x01\0\0\0\0\0\0\0",
         b"\x00\x09",
     ]
+    .concat()
+}
+
+#[test]
+fn version_3_has_these_bytes() {
+    let mut states = schema(KeyLayout::Bytes).states().to_vec();
+    states[1].schema_version = 300;
+    let schema = Schema::new(KeyLayout::Bytes, &states, schema(KeyLayout::Bytes).timers());
+    let bytes = write(&schema, &sample());
+    let expected: Vec<u8> = [
+        &b"SHSG\x03\x02"[..],
+        b"\x04\x03sum\x01\x00\x01\x00\x00\x04text\xac\x02\x00\x03\x00\x00",
+        b"\x05items\x01\x01\x03\x00\x02\x04rank\x01\x02\x02\x02\x00",
+        &records_of_sample(),
+    ]
     .concat();
     assert_eq!(bytes, expected);
+}
+
+fn segment_of_version_2() -> Vec<u8> {
+    [
+        &b"SHSG\x02\x02"[..],
+        b"\x04\x03sum\x00\x01\x00\x00\x04text\x00\x03\x00\x00",
+        b"\x05items\x01\x03\x00\x02\x04rank\x02\x02\x02\x00",
+        &records_of_sample(),
+    ]
+    .concat()
+}
+
+#[test]
+fn version_2_is_still_read() {
+    let bytes = segment_of_version_2();
+    assert_eq!(read(&schema(KeyLayout::Bytes), &bytes).unwrap(), sample());
+}
+
+/// The states of the sample behind others of the same names, at other schema versions.
+fn schema_at(versions: [u32; 2]) -> Schema {
+    let old = schema(KeyLayout::Bytes);
+    let at = |version| {
+        old.states()
+            .iter()
+            .map(move |state| StateDeclaration { schema_version: version, ..state.clone() })
+    };
+    let states: Vec<_> = versions.into_iter().flat_map(at).collect();
+    Schema::new(KeyLayout::Bytes, &states, old.timers())
+}
+
+fn first_state(records: &[Record<'_>]) -> StateId {
+    let Record::Value { state, .. } = records[0] else { panic!("{records:?}") };
+    state
+}
+
+#[test]
+fn states_are_told_apart_by_their_schema_versions() {
+    let bytes = write(&schema_at([2, 5]), &sample());
+    assert_eq!(first_state(&read(&schema_at([2, 5]), &bytes).unwrap()), StateId(0));
+    assert_eq!(first_state(&read(&schema_at([5, 2]), &bytes).unwrap()), StateId(4));
+    let without = segment_of_version_2();
+    let old = read(&schema_at([5, 2]), &without).unwrap();
+    assert_eq!(first_state(&old), StateId(4), "without a version it is the lowest");
+    assert_eq!(schema_at([5, 2]).find("sum", Some(3)), None);
+}
+
+#[test]
+fn a_schema_version_that_is_not_declared_is_refused_by_name_or_dropped() {
+    let bytes = write(&schema(KeyLayout::Bytes), &sample());
+    let mut schema = schema_at([2, 3]);
+    let error = read(&schema, &bytes).unwrap_err().to_string();
+    assert!(error.contains("holds state `sum` at schema version 1"), "{error}");
+    assert!(error.contains("version 2 and 3 only"), "{error}");
+    schema.drop_unclaimed();
+    let left = read(&schema, &bytes).unwrap();
+    assert!(left.iter().all(|record| matches!(record, Record::Timer { .. })), "{left:?}");
+    assert_eq!(left.len(), 3);
 }
 
 #[test]

@@ -126,6 +126,7 @@ pub(super) fn head(
     varint(&mut head, states.len() as u64);
     for state in states {
         string(&mut head, state.name.as_bytes());
+        varint(&mut head, u64::from(state.schema_version));
         head.extend([code(&KINDS, &state.kind), code(&VALUES, &state.value)]);
         head.push(state.map_key.map_or(0, |key| code(&KEYS, &key)));
         head.push(state.ttl.map_or(0, |ttl| 1 + code(&DOMAINS, &ttl.domain)));
