@@ -13,7 +13,7 @@ use statehouse_checkpoint::{
 };
 use statehouse_engine::{
     Assembled, CheckpointSettings, Checkpoints, Clock, JobPlan, ManualClock, Mode, RestorePoint,
-    SavepointRequest, SavepointTicket, Step, Stop, Turn, assemble,
+    SavepointRequest, SavepointTicket, Step, Stop, Turn, Warm, assemble,
 };
 use tempfile::TempDir;
 
@@ -35,6 +35,7 @@ pub(crate) enum Death {
 pub(crate) enum Ending {
     Completed,
     Stopped,
+    RolledBack,
     Died(String),
 }
 
@@ -167,6 +168,7 @@ impl Scenario {
             scratch: Some(backends.scratch),
             restores_max: self.restores_max,
             seed: 7,
+            warm: Warm::default(),
         };
         assemble(plan).map_err(|error| error.to_string())
     }
@@ -259,7 +261,7 @@ impl Scenario {
             match self.run(Death::Never) {
                 Ending::Completed => return,
                 Ending::Died(reason) => assert!(self.hasty, "{reason}"),
-                Ending::Stopped => {}
+                Ending::Stopped | Ending::RolledBack => {}
             }
         }
         panic!("the job does not come to its end");
@@ -275,14 +277,15 @@ impl Scenario {
                 self.wish(life);
                 match life.job.driver.turn() {
                     Turn::Running { .. } => None,
-                    Turn::Ended(statehouse_engine::Ending::Finished) => {
+                    Turn::Finished => {
                         self.let_publisher_end(life);
                         Some(Ending::Completed)
                     }
-                    Turn::Ended(_) => {
+                    Turn::Stopped(_) => {
                         self.let_publisher_end(life);
                         Some(Ending::Stopped)
                     }
+                    Turn::RolledBack => Some(Ending::RolledBack),
                     Turn::Failed { reason } => Some(Ending::Died(reason)),
                 }
             }

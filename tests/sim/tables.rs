@@ -64,7 +64,9 @@ fn one_large_file(faults: &FaultStore) -> OperatorState {
     OperatorState {
         id: "sums".into(),
         component: None,
+        declared: None,
         description: Value::Null,
+        retired: None,
         parallelism: 1,
         tasks: vec![],
         groups: BTreeMap::new(),

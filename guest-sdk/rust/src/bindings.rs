@@ -3,11 +3,14 @@
 
 wit_bindgen::generate!({
     path: "../../wit",
-    world: "stream-operator",
+    world: "stream-operator-with-migration",
     pub_export_macro: true,
     export_macro_name: "export_component",
 });
 
+pub use self::exports::statehouse::operator::migration::{
+    Guest as MigrationGuest, OperatorMigrations, Rename, Renamed, Step,
+};
 pub use self::exports::statehouse::operator::operator::{Batch, Guest, TimerBatch};
 pub use self::statehouse::operator::describe::{
     Description, KeyDescription, Merge, Metric, MetricKind, Port, State, StateKind, TaskState,

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::lineage::Lineage;
 
 /// The slot of a record that has no key.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) processing_time: Cell<Option<i64>>,
     pub(crate) watermark: Cell<Option<i64>>,
     pub(crate) random: Cell<Option<u64>>,
+    /// What states and timers were before, while the operator declares them.
+    pub(crate) lineage: RefCell<Lineage>,
 }
 
 /// Something that holds back what a handler did until the invocation ends.
@@ -65,6 +68,7 @@ impl Call {
             processing_time: Cell::new(None),
             watermark: Cell::new(None),
             random: Cell::new(None),
+            lineage: RefCell::default(),
         }
     }
 

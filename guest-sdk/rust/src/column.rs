@@ -191,6 +191,21 @@ impl<T: Decode> ColumnReader<T> {
         Ok(Self { words, bytes, of: PhantomData })
     }
 
+    /// Takes a column of values of an older schema version: numbers of every type come as their 64 bits.
+    ///
+    /// # Errors
+    /// If it has bytes and the type is a number, or the other way round.
+    pub(crate) fn of_older(column: Column) -> Result<Self> {
+        let column = match column {
+            Column::Bytes(bytes) => Column::Bytes(bytes),
+            words => from_words(T::layout(), into_words(words)),
+        };
+        Self::new(column).map_err(|_| {
+            let old = std::any::type_name::<T>();
+            Error::new(format_args!("the values that are there are laid out otherwise than {old}"))
+        })
+    }
+
     /// A column without rows.
     pub(crate) fn empty() -> Self {
         let bytes = BytesColumn { offsets: Vec::new(), arena: Vec::new() };

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::bindings::{Batch, Description, Failure, TimerBatch};
+use crate::bindings::{Batch, Column, Description, Failure, OperatorMigrations, TimerBatch};
 use crate::host::Host as _;
 use crate::host::Level;
 use crate::host::imports::Imports;
@@ -20,6 +20,7 @@ type Settings = [(String, String)];
 pub struct Exported {
     name: &'static str,
     describe: fn(&str) -> Description,
+    migrations: fn() -> OperatorMigrations,
     open: fn(&Settings) -> Result<Box<dyn Instance>, String>,
 }
 
@@ -29,6 +30,7 @@ impl Exported {
         Self {
             name: O::NAME,
             describe: |version| instance::describe::<O>(Box::new(Imports), version),
+            migrations: || instance::migrations::<O>(Box::new(Imports)),
             open: |settings| instance::open::<O>(|| Box::new(Imports), settings),
         }
     }
@@ -37,6 +39,12 @@ impl Exported {
 /// What the operators declare.
 pub fn describe(operators: &[Exported], version: &str) -> Vec<Description> {
     operators.iter().map(|operator| (operator.describe)(version)).collect()
+}
+
+/// What the operators take over from their earlier versions; those that take nothing over are left out.
+pub fn migrations(operators: &[Exported]) -> Vec<OperatorMigrations> {
+    let all = operators.iter().map(|operator| (operator.migrations)());
+    all.filter(|of| !of.renames.is_empty() || !of.steps.is_empty()).collect()
 }
 
 /// Makes this instance one of the operators.
@@ -64,7 +72,14 @@ pub fn on_timers(timers: TimerBatch) -> Result<(), Failure> {
     with_opened(|instance| instance.on_timers(timers))
 }
 
-fn with_opened(call: impl FnOnce(&mut dyn Instance) -> Result<(), Failure>) -> Result<(), Failure> {
+/// Converts values of an older schema version.
+pub fn migrate(state: u32, from_version: u32, values: Column) -> Result<Column, Failure> {
+    with_opened(|instance| instance.migrate(state, from_version, values))
+}
+
+fn with_opened<R>(
+    call: impl FnOnce(&mut dyn Instance) -> Result<R, Failure>,
+) -> Result<R, Failure> {
     OPENED.with_borrow_mut(|opened| match opened {
         Some(instance) => call(&mut **instance),
         None => Err(Failure { row: None, reason: "called before it was opened".to_owned() }),

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use crate::bindings::{Batch, Description, Failure, KeyDescription, TimerBatch};
+use crate::bindings::{
+    Batch, Column, Description, Failure, KeyDescription, OperatorMigrations, TimerBatch,
+};
 use crate::call::{Call, NO_SLOT, Pending, Phase};
 use crate::codec::{Decode, Value, cast};
 use crate::column::ColumnReader;
 use crate::error::Error;
 use crate::host::Host;
+use crate::lineage::Lineage;
 use crate::record::{Fired, OnRecord, OnTimer, Operator, Record};
 use crate::settings::Settings;
 use crate::setup::Setup;
@@ -18,6 +21,7 @@ use crate::setup::Setup;
 pub(crate) trait Instance {
     fn process(&mut self, batch: Batch) -> Result<(), Failure>;
     fn on_timers(&mut self, timers: TimerBatch) -> Result<(), Failure>;
+    fn migrate(&self, state: u32, from_version: u32, values: Column) -> Result<Column, Failure>;
 }
 
 /// An operator with its handlers and with what its handles hold back.
@@ -28,6 +32,7 @@ struct Opened<O> {
     /// Which inputs are broadcast ones.
     broadcast: Vec<bool>,
     pending: Vec<Rc<dyn Pending>>,
+    lineage: Lineage,
     call: Rc<Call>,
 }
 
@@ -38,6 +43,12 @@ pub(crate) fn describe<O: Operator>(host: Box<dyn Host>, version: &str) -> Descr
     description
 }
 
+/// What an operator takes over from its earlier versions.
+pub(crate) fn migrations<O: Operator>(host: Box<dyn Host>) -> OperatorMigrations {
+    let (_, setup) = set_up::<O>(host, &[]);
+    setup.lineage.describe(&setup.description)
+}
+
 /// Makes an operator ready for batches.
 ///
 /// # Errors
@@ -46,18 +57,21 @@ pub(crate) fn open<O: Operator>(
     host: impl Fn() -> Box<dyn Host>,
     settings: &[(String, String)],
 ) -> Result<Box<dyn Instance>, String> {
-    let declared = describe::<O>(host(), "");
+    let (_, declared) = set_up::<O>(host(), &[]);
     let (operator, setup) = set_up::<O>(host(), settings);
     setup.settings.check()?;
     check(&setup)?;
     // The host knows what is declared without settings, times-to-live included. The types have no equality.
-    if format!("{declared:?}") != format!("{:?}", setup.description) {
+    let said = |setup: &Setup<O>| {
+        format!("{:?} {:?}", setup.description, setup.lineage.describe(&setup.description))
+    };
+    if said(&declared) != said(&setup) {
         let sentence = "declares other ports, states or timers with these settings than without";
         return Err(format!("operator `{}` {sentence}", O::NAME));
     }
     let broadcast = setup.description.inputs.iter().map(|port| port.broadcast).collect();
-    let Setup { inputs, timers, pending, call, .. } = setup;
-    Ok(Box::new(Opened { operator, inputs, timers, broadcast, pending, call }))
+    let Setup { inputs, timers, pending, lineage, call, .. } = setup;
+    Ok(Box::new(Opened { operator, inputs, timers, broadcast, pending, lineage, call }))
 }
 
 fn set_up<O: Operator>(host: Box<dyn Host>, settings: &[(String, String)]) -> (O, Setup<O>) {
@@ -77,9 +91,12 @@ fn set_up<O: Operator>(host: Box<dyn Host>, settings: &[(String, String)]) -> (O
         timer_keys: Vec::new(),
         pending: Vec::new(),
         settings: Settings::new(settings),
+        lineage: Lineage::default(),
         call: Rc::new(Call::new(host)),
     };
     let operator = O::new(&mut setup);
+    setup.lineage = setup.call.lineage.take();
+    setup.lineage.apply(&mut setup.description);
     (operator, setup)
 }
 
@@ -112,6 +129,7 @@ fn check<O: Operator>(setup: &Setup<O>) -> Result<(), String> {
             return wrong(format!("declares {what} `{twice}` twice"));
         }
     }
+    setup.lineage.check(description).or_else(wrong)?;
     let mut inputs = description.inputs.iter();
     let Some(first) = inputs.find_map(|port| Some((&port.name, port.key.as_ref()?))) else {
         return match (description.states.first(), description.timers.first()) {
@@ -182,6 +200,10 @@ impl<O: Operator> Instance for Opened<O> {
             None => Err(whole(format_args!("there is no timer {}", timers.timer))),
         };
         self.finish(handled)
+    }
+
+    fn migrate(&self, state: u32, from_version: u32, values: Column) -> Result<Column, Failure> {
+        self.lineage.convert(state, from_version, values)
     }
 }
 

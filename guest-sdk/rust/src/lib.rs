@@ -79,6 +79,7 @@ mod error;
 mod harness;
 mod host;
 mod instance;
+mod lineage;
 mod local;
 mod output;
 mod record;
@@ -94,6 +95,7 @@ pub use codec::{Decode, Encode, Json, Value};
 pub use context::{Context, Counter, Gauge};
 pub use error::{Error, Result};
 pub use harness::{Batch, LogLine, Reject, TestHarness};
+pub use lineage::KeyedState;
 pub use output::{KeyedOutput, Output};
 pub use record::{Fired, OnRecord, OnTimer, Operator, Record};
 pub use setup::{Expiring, Setup};
@@ -114,9 +116,9 @@ pub use window::{OnWindow, Trigger, Window, Windowed, Windows};
 pub mod prelude {
     pub use crate::{
         Aggregate, AggregatingState, AppendState, BroadcastState, Context, Counter, Error, Fired,
-        Gauge, Json, KeyedOutput, ListState, MapState, Operator, Output, Record, ReducingState,
-        Result, SetState, Setup, TaskList, TestHarness, Timer, Trigger, Ttl, ValueState, Window,
-        Windowed, Windows, bail, error,
+        Gauge, Json, KeyedOutput, KeyedState, ListState, MapState, Operator, Output, Record,
+        ReducingState, Result, SetState, Setup, TaskList, TestHarness, Timer, Trigger, Ttl,
+        ValueState, Window, Windowed, Windows, bail, error,
     };
     pub use serde::{Deserialize, Serialize};
 }
@@ -156,6 +158,20 @@ macro_rules! export {
                     timers: $crate::bindings::TimerBatch,
                 ) -> ::std::result::Result<(), $crate::bindings::Failure> {
                     $crate::component::on_timers(timers)
+                }
+            }
+
+            impl $crate::bindings::MigrationGuest for Component {
+                fn migrations() -> ::std::vec::Vec<$crate::bindings::OperatorMigrations> {
+                    $crate::component::migrations(OPERATORS)
+                }
+
+                fn migrate(
+                    state: u32,
+                    from_version: u32,
+                    values: $crate::bindings::Column,
+                ) -> ::std::result::Result<$crate::bindings::Column, $crate::bindings::Failure> {
+                    $crate::component::migrate(state, from_version, values)
                 }
             }
 

@@ -16,6 +16,7 @@ use crate::call::{Call, Pending};
 use crate::codec::{Decode, Encode, Layout, Value};
 use crate::context::{Context, Counter, Gauge, PendingCount, PendingGauge};
 use crate::instance::{OnBatch, OnDue, Records, Timers};
+use crate::lineage::Lineage;
 use crate::output::{KeyedOutput, Output, Port};
 use crate::record::{OnRecord, OnTimer};
 use crate::settings::Settings;
@@ -34,6 +35,7 @@ pub struct Setup<O> {
     pub(crate) timer_keys: Vec<Option<KeyDescription>>,
     pub(crate) pending: Vec<Rc<dyn Pending>>,
     pub(crate) settings: Settings,
+    pub(crate) lineage: Lineage,
     pub(crate) call: Rc<Call>,
 }
 

@@ -78,6 +78,11 @@ impl<T: Value> ValueState<T> {
         (Self { call: Rc::clone(call), cells }, pending)
     }
 
+    /// The invocation that it belongs to, and which state it is.
+    pub(crate) fn of(&self) -> (&Call, &Identity) {
+        (&self.call, &self.cells.of)
+    }
+
     /// The key's value.
     #[inline]
     pub fn get(&self) -> Option<T>

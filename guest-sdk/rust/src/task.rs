@@ -75,6 +75,13 @@ impl<T: Value> TaskList<T> {
         (Self { call: Rc::clone(call), list }, pending)
     }
 
+    /// Sets the schema version, which is 1 unless it is set.
+    #[must_use]
+    pub fn at_version(self, version: u32) -> Self {
+        self.call.lineage.borrow_mut().task_version(self.list.of.index, version);
+        self
+    }
+
     /// All elements, in order.
     pub fn get(&self) -> Vec<T> {
         let all = self.with(|rows| {

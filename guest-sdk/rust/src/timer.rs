@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::bindings::Renamed;
 use crate::call::{Call, NO_SLOT, Pending};
 use crate::host::Host;
 
@@ -62,6 +63,29 @@ pub struct Timer {
 impl Timer {
     pub(crate) fn new(family: Rc<Family>, call: &Rc<Call>) -> Self {
         Self { family, call: Rc::clone(call) }
+    }
+
+    /// Says a name that the timers had in an earlier version of the operator: those that are set under it fire as these.
+    ///
+    /// ```
+    /// # use statehouse::prelude::*;
+    /// # struct Bill { due: Timer }
+    /// # impl Operator for Bill {
+    /// #     const NAME: &str = "bill";
+    /// #     fn new(setup: &mut Setup<Self>) -> Self {
+    /// #         setup.keyed_input("orders", |_: &mut Self, _: Record<u64, i64>| Ok(()));
+    /// Bill { due: setup.event_timer("due", Self::on_due).formerly("deadline") }
+    /// #     }
+    /// # }
+    /// # impl Bill { fn on_due(&mut self, _: Fired<u64>) -> Result<()> { Ok(()) } }
+    /// # TestHarness::<Bill>::new().open().unwrap();
+    /// ```
+    #[must_use]
+    pub fn formerly(self, name: &str) -> Self {
+        let mut lineage = self.call.lineage.borrow_mut();
+        lineage.rename(Renamed::Timer, self.family.index, name);
+        drop(lineage);
+        self
     }
 
     /// Sets a timer of the current key, in milliseconds since 1970-01-01T00:00:00Z.

@@ -33,7 +33,9 @@
 //!     let operator = OperatorState {
 //!         id: "counts".to_owned(),
 //!         component: None,
+//!         declared: None,
 //!         description: serde_json::Value::Null,
+//!         retired: None,
 //!         parallelism: 1,
 //!         tasks: vec![TaskState { task: 0, watermark: Some(12), position, state: None }],
 //!         tables: vec![],
@@ -79,10 +81,12 @@
 
 mod background;
 mod collect;
+mod components;
 mod copy;
 mod digest;
 mod error;
 mod fence;
+mod history;
 mod lock;
 mod manifest;
 mod manifests;
@@ -103,6 +107,10 @@ pub use digest::{Digest, ParseDigestError};
 pub use error::Error;
 pub use fence::Lease;
 pub use fence::start::{StartPlace, StartPoint};
+pub use history::{
+    ComponentVersion, HistoryEntry, HistoryEvent, HistoryOperator, HistoryRecord, HistoryWriter,
+    SwapSavepoint,
+};
 pub use lock::DirectoryLock;
 pub use manifest::{
     Epoch, FORMAT_VERSION, FileRef, FormatError, Generation, KEY_GROUPS_MAX, Location, Manifest,

@@ -97,8 +97,14 @@ pub struct OperatorState {
     pub id: String,
     /// The digest of its component; `None` for sources, sinks and native operators.
     pub component: Option<Digest>,
+    /// The digest of the component that was asked for when the run started, if a swap has put another in its place
+    /// since; see [`declared_component`](OperatorState::declared_component).
+    pub declared: Option<Digest>,
     /// What it declares about itself: its states, ports and version. Opaque here.
     pub description: Value,
+    /// What its state holds besides what it declares: older forms of states whose values have not all moved yet.
+    /// `None` if there is nothing. Opaque here.
+    pub retired: Option<Value>,
     /// How many tasks it had.
     pub parallelism: u32,
     /// What each task needs that is not keyed state, in the order of the task indexes.
@@ -228,6 +234,12 @@ impl OperatorState {
     pub fn chained_segments(&self) -> impl Iterator<Item = (u16, &SegmentRef)> {
         let chain = |(&group, chain)| std::iter::repeat(group).zip(chain);
         self.groups.iter().flat_map(chain)
+    }
+
+    /// The digest of the component that was asked for when the run started: if it is still what is asked for, a restart
+    /// goes on with `component`, which a swap may have put in its place.
+    pub fn declared_component(&self) -> Option<Digest> {
+        self.declared.or(self.component)
     }
 
     /// Whether it has keyed state.

@@ -9,6 +9,17 @@ use statehouse_state::{Move, StateDeclaration, TimerDeclaration, TimerId};
 
 use crate::description::Description;
 
+mod compare;
+mod plan;
+mod ports;
+mod renames;
+mod states;
+mod tasks;
+mod timers;
+
+pub use plan::{plan, plan_at_start};
+pub use ports::ports;
+
 /// What an operator can take over from its earlier versions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Migrations {
@@ -89,6 +100,33 @@ pub struct Evolution {
     pub changes: Vec<Change>,
 }
 
+impl Evolution {
+    /// That of an operator whose state stays as it is, or that has none yet.
+    pub fn unchanged(description: &Description) -> Self {
+        let (states, timers) = (description.states.clone(), description.timers.clone());
+        Self { states, timers, ..Self::default() }
+    }
+
+    /// Whether something goes with all that is in it, so that somebody has to agree first.
+    pub fn needs_approval(&self) -> bool {
+        self.changes.iter().any(|change| change.kind == ChangeKind::Dropped)
+    }
+
+    /// Whether state is and stays as it was: nothing moves, comes or goes.
+    pub fn is_same_schema(&self) -> bool {
+        let stays = |change: &Change| matches!(change.kind, ChangeKind::Kept | ChangeKind::Widened);
+        self.moves.is_empty() && self.aliases.is_empty() && self.changes.iter().all(stays)
+    }
+
+    /// What there is besides the states and timers of the operator's description.
+    pub fn retired(&self, description: &Description) -> Retired {
+        Retired {
+            states: self.states.iter().skip(description.states.len()).cloned().collect(),
+            timers: self.timers.iter().skip(description.timers.len()).cloned().collect(),
+        }
+    }
+}
+
 /// Values that move from a retired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateMove {
@@ -126,3 +164,6 @@ pub enum ChangeKind {
     /// It goes, with all that is in it.
     Dropped,
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,24 @@ pub enum InvokeError {
         /// What happened.
         failure: Failure,
     },
+    /// A value of an earlier version that the operator cannot convert, and the policy says `fail`.
+    #[error(
+        "operator `{operator}` cannot migrate its state `{state}` of schema version {from_version} for key {key}: \
+         {reason}; go back to the version of the operator before it, or set `on-error = \"skip\"` or \
+         `\"dead-letter\"` for it to go on without the records of such keys"
+    )]
+    Unmigrated {
+        /// The operator.
+        operator: String,
+        /// The state, by the name that it had.
+        state: String,
+        /// The schema version of the value.
+        from_version: u32,
+        /// Whose it is, readable.
+        key: String,
+        /// What happened.
+        reason: String,
+    },
     /// The host could not do its part.
     #[error("operator `{operator}` cannot go on: {reason}")]
     Host {

@@ -15,6 +15,13 @@ use crate::operator::{Operator, Rows, TimerRows};
 use crate::render;
 use crate::slots::SlotAssigner;
 
+mod canary;
+mod capture;
+mod flip;
+mod migration;
+
+pub use migration::{MigrationProgress, Sweep};
+
 /// What happens to a record that the operator cannot take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,6 +8,7 @@
 
 pub mod batch;
 pub mod call;
+pub mod canary;
 pub mod description;
 pub mod evolution;
 pub mod failure;
@@ -17,11 +18,13 @@ pub mod limits;
 pub mod operator;
 pub mod parse;
 pub mod render;
+pub mod shadow;
 mod slots;
 pub mod structure;
 
 pub use batch::Batch;
 pub use call::{Call, Collections, Level, Moment, Prefix};
+pub use canary::{CanaryCounts, CanaryShare, SideCounts, canary_refusal};
 pub use description::{
     Codec, Description, KeyType, MetricDeclaration, MetricKind, Port, ValueType,
 };
@@ -30,7 +33,8 @@ pub use evolution::{
 };
 pub use failure::{Failure, InvokeError};
 pub use form::{CellBuf, Form};
-pub use invoker::{ErrorPolicy, Invoker};
+pub use invoker::{ErrorPolicy, Invoker, MigrationProgress, Sweep};
 pub use limits::StateLimits;
 pub use operator::{Operator, Rows, TimerRows};
+pub use shadow::{Capture, ComparedPort, ComparedState, Comparison, Difference};
 pub use structure::{Elements, Shape, Structure};

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use statehouse_checkpoint::{CheckpointStore, DirectoryLock};
 use statehouse_engine::{
-    Assembled, Checkpoints, Clock, Graph, JobError, JobPlan, RestorePoint, SystemClock, assemble,
+    Assembled, Checkpoints, Clock, Graph, JobError, JobPlan, RestorePoint, SystemClock, Warm,
+    assemble,
 };
 
 use crate::job_file::JobFile;
@@ -125,6 +126,7 @@ pub fn launch(file: &JobFile, graph: Graph, start: &Start) -> Result<Launched, L
         backend: backends.factory,
         scratch: Some(backends.scratch),
         restores_max: std::thread::available_parallelism().map_or(1, NonZero::get),
+        warm: Warm::default(),
     };
     let job = assemble(plan).map_err(|error| error::explain(error, chosen.as_ref()))?;
     let locks = Locks { checkpoints: lock, state: backends.folder };

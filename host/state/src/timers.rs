@@ -59,6 +59,16 @@ impl GroupTimers {
         Self { families: vec![BTreeSet::new(); families], changed: BTreeMap::new() }
     }
 
+    /// Adds a family, without timers.
+    pub(super) fn add_family(&mut self) {
+        self.families.push(BTreeSet::new());
+    }
+
+    /// Takes the timers of a family away. Changes that are kept track of stay so.
+    pub(super) fn take_family(&mut self, family: usize) -> BTreeSet<Timer> {
+        std::mem::take(&mut self.families[family])
+    }
+
     pub(super) fn len(&self) -> usize {
         self.families.iter().map(BTreeSet::len).sum()
     }
@@ -134,6 +144,16 @@ pub(super) struct Heads {
 impl Heads {
     pub(super) fn new(families: usize) -> Self {
         Self { families: vec![BTreeSet::new(); families] }
+    }
+
+    /// Adds a family, without timers.
+    pub(super) fn add_family(&mut self) {
+        self.families.push(BTreeSet::new());
+    }
+
+    /// Says that no group has timers of a family any more.
+    pub(super) fn clear_family(&mut self, family: usize) {
+        self.families[family].clear();
     }
 
     pub(super) fn first_time(&self, family: usize) -> Option<i64> {

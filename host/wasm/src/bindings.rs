@@ -25,6 +25,8 @@ pub(crate) use generated::statehouse::operator::{describe, types};
 pub(crate) const VERSION: &str = "0.1.0";
 /// The interface that components export.
 pub(crate) const OPERATOR: &str = "statehouse:operator/operator@0.1.0";
+/// The interface that components export if they take over what has changed.
+pub(crate) const MIGRATION: &str = "statehouse:operator/migration@0.1.0";
 
 /// Rows of bytes, lent to the guest.
 #[derive(ComponentType, Lower, Debug, Clone, Copy)]
@@ -70,16 +72,16 @@ pub(crate) struct TimerBatchIn<'a> {
     pub(crate) keys: ColumnIn<'a>,
 }
 
-/// Rows of bytes, given to the guest.
-#[derive(ComponentType, Lower, Debug)]
+/// Rows of bytes, given to the guest, or given back by it as the result of a call.
+#[derive(ComponentType, Lower, Lift, Debug)]
 #[component(record)]
 pub(crate) struct BytesGiven {
     pub(crate) offsets: Vec<u32>,
     pub(crate) arena: Vec<u8>,
 }
 
-/// A column, given to the guest.
-#[derive(ComponentType, Lower, Debug)]
+/// A column, given to the guest, or given back by it as the result of a call.
+#[derive(ComponentType, Lower, Lift, Debug)]
 #[component(variant)]
 pub(crate) enum ColumnGiven {
     #[component(name = "u64s")]
@@ -207,6 +209,48 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
 }
 
+/// What can have another name.
+#[derive(ComponentType, Lift, Debug, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(
+    dead_code,
+    reason = "lifting makes cases from their numbers, which the compiler does not see"
+)]
+pub(crate) enum RenamedKind {
+    #[component(name = "state")]
+    State,
+    #[component(name = "timer")]
+    Timer,
+}
+
+/// Something that had another name before.
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct RenameDeclared {
+    pub(crate) kind: RenamedKind,
+    pub(crate) was: String,
+    pub(crate) now: String,
+}
+
+/// Values that an operator can convert.
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct StepDeclared {
+    pub(crate) state: String,
+    #[component(name = "from-version")]
+    pub(crate) from_version: u32,
+}
+
+/// What an operator takes over from its earlier versions.
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct MigrationsDeclared {
+    pub(crate) operator: String,
+    pub(crate) renames: Vec<RenameDeclared>,
+    pub(crate) steps: Vec<StepDeclared>,
+}
+
 /// How grave a log line is.
 #[derive(ComponentType, Lift, Debug, Clone, Copy)]
 #[component(enum)]
@@ -236,3 +280,7 @@ pub(crate) type Open = TypedFunc<(String, Vec<(String, String)>), (Result<(), St
 pub(crate) type Process<'a> = TypedFunc<(BatchIn<'a>,), (Result<(), Refusal>,)>;
 /// `on-timers`.
 pub(crate) type OnTimers<'a> = TypedFunc<(TimerBatchIn<'a>,), (Result<(), Refusal>,)>;
+/// `migrations`.
+pub(crate) type ListMigrations = TypedFunc<(), (Vec<MigrationsDeclared>,)>;
+/// `migrate`. It can be called with a column of any lifetime.
+pub(crate) type Migrate<'a> = TypedFunc<(u32, u32, ColumnIn<'a>), (Result<ColumnGiven, Refusal>,)>;

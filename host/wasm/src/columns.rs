@@ -58,6 +58,26 @@ pub(crate) fn give_column(column: Column, layout: ValueLayout) -> ColumnGiven {
     }
 }
 
+/// Takes a column that the guest gave back, if it is of that layout.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(crate) fn take_column(column: ColumnGiven, layout: ValueLayout) -> Result<Column, String> {
+    let (found, column) = match column {
+        ColumnGiven::U64s(words) => (ValueLayout::U64, Column::Words(words)),
+        ColumnGiven::S64s(words) => (ValueLayout::S64, Column::Words(cast_vec(words))),
+        ColumnGiven::F64s(words) => (ValueLayout::F64, Column::Words(cast_vec(words))),
+        ColumnGiven::Bytes(BytesGiven { offsets, arena }) => {
+            let bytes = BytesColumn::from_parts(offsets, arena);
+            (ValueLayout::Bytes, Column::Bytes(bytes.map_err(|error| error.to_string())?))
+        }
+    };
+    if found == layout {
+        return Ok(column);
+    }
+    Err(format!("it is declared as {} and {} came out", layout_name(layout), layout_name(found)))
+}
+
 /// Gives a value to the guest.
 pub(crate) fn give_cell(cell: Cell<'_>) -> CellGiven {
     match cell {

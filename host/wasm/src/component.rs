@@ -1,22 +1,27 @@
 //! Components: compiled, checked, and asked what they declare, before any of their operators runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use statehouse_operator::Description;
+use statehouse_operator::{Description, Migrations};
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component as Compiled, ComponentExportIndex, InstancePre};
 
-use crate::bindings::{Describe, OPERATOR, VERSION};
+use crate::bindings::{Describe, ListMigrations, MIGRATION, OPERATOR, VERSION};
 use crate::describe::description;
 use crate::engine::WasmEngine;
 use crate::error::Error;
 use crate::host::Host;
 use crate::imports::{INTERFACES, linker};
 use crate::inspect::{Inspection, Interface};
-use crate::instance;
+use crate::instance::{self, Started};
 use crate::limits::Limits;
+use crate::migration;
+
+/// What an operator takes over that says nothing about it.
+static NONE: Migrations = Migrations { renames: Vec::new(), steps: Vec::new() };
 
 /// A component with operators, ready to be opened any number of times. `clone` shares it.
 #[derive(Clone)]
@@ -32,6 +37,8 @@ pub(crate) struct Shared {
     size_bytes: usize,
     origin: CodeOrigin,
     operators: Vec<Description>,
+    /// One for each operator.
+    migrations: Vec<Migrations>,
 }
 
 /// Where the functions of the contract are among the component's exports.
@@ -40,6 +47,14 @@ pub(crate) struct Exports {
     pub(crate) open: ComponentExportIndex,
     pub(crate) process: ComponentExportIndex,
     pub(crate) on_timers: ComponentExportIndex,
+    /// Not every component has them.
+    pub(crate) migration: Option<MigrationExports>,
+}
+
+/// Where the functions of the interface `migration` are.
+pub(crate) struct MigrationExports {
+    pub(crate) migrations: ComponentExportIndex,
+    pub(crate) migrate: ComponentExportIndex,
 }
 
 /// Where a component's compiled code came from.
@@ -78,9 +93,13 @@ impl Component {
             .map_err(|error| Error::Contract { reason: format!("{error:#}") })?;
         let engine = engine.clone();
         let size_bytes = bytes.len();
-        let operators = Vec::new();
-        let mut shared = Shared { engine, pre, exports, digest, size_bytes, origin, operators };
-        shared.operators = describe(&shared, limits)?;
+        let (operators, migrations) = (Vec::new(), Vec::new());
+        let mut shared =
+            Shared { engine, pre, exports, digest, size_bytes, origin, operators, migrations };
+        let mut asked = instance::start(&shared, None, limits)?;
+        shared.operators = describe(&shared, &mut asked, limits)?;
+        shared.migrations = list_migrations(&shared, &mut asked, limits)?;
+        drop(asked);
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -99,6 +118,12 @@ impl Component {
             operator: name.to_owned(),
             known: self.operators().iter().map(|operator| operator.name.clone()).collect(),
         })
+    }
+
+    /// What the operator of that name takes over from its earlier versions. Nothing, if there is none of that name.
+    pub fn migrations(&self, operator: &str) -> &Migrations {
+        let place = self.operators().iter().position(|found| found.name == operator);
+        place.and_then(|place| self.shared.migrations.get(place)).unwrap_or(&NONE)
     }
 
     /// The BLAKE3 hash of its bytes, in hex: its name in manifests.
@@ -136,9 +161,18 @@ impl Component {
             digest: self.digest(),
             size_bytes: self.size_bytes(),
             operators: self.operators().to_vec(),
+            migrations: self.inspect_migrations(),
             imports: self.imports(),
             exports: self.exports(),
         }
+    }
+}
+
+impl Component {
+    fn inspect_migrations(&self) -> BTreeMap<String, Migrations> {
+        let names = self.operators().iter().map(|operator| operator.name.clone());
+        let all = names.zip(self.shared.migrations.iter().cloned());
+        all.filter(|(_, migrations)| *migrations != NONE).collect()
     }
 }
 
@@ -215,8 +249,46 @@ fn is_served(version: &str) -> bool {
 }
 
 fn find_exports(engine: &Engine, component: &Compiled) -> Result<Exports, Error> {
+    let Some(operator) = find_interface(engine, component, OPERATOR)? else {
+        return Err(Error::MissingExport { export: OPERATOR.to_owned() });
+    };
+    let migration = find_interface(engine, component, MIGRATION)?.map(|migration| {
+        Ok(MigrationExports {
+            migrations: migration.function("migrations")?,
+            migrate: migration.function("migrate")?,
+        })
+    });
+    Ok(Exports {
+        describe: operator.function("describe")?,
+        open: operator.function("open")?,
+        process: operator.function("process")?,
+        on_timers: operator.function("on-timers")?,
+        migration: migration.transpose()?,
+    })
+}
+
+/// An interface that a component exports.
+struct Exported<'c> {
+    component: &'c Compiled,
+    name: String,
+    index: ComponentExportIndex,
+}
+
+impl Exported<'_> {
+    fn function(&self, function: &str) -> Result<ComponentExportIndex, Error> {
+        let found = self.component.get_export_index(Some(&self.index), function);
+        found.ok_or_else(|| Error::MissingExport { export: format!("{}#{function}", self.name) })
+    }
+}
+
+/// Looks for an interface in any version that is served.
+fn find_interface<'c>(
+    engine: &Engine,
+    component: &'c Compiled,
+    interface: &str,
+) -> Result<Option<Exported<'c>>, Error> {
     let ty = component.component_type();
-    let interface = OPERATOR.split_once('@').unwrap_or_default().0;
+    let interface = interface.split_once('@').unwrap_or_default().0;
     let exported = ty.exports(engine).find_map(|(name, item)| match item.ty {
         ComponentItem::ComponentInstance(_) => {
             let (found, version) = name.split_once('@')?;
@@ -224,28 +296,20 @@ fn find_exports(engine: &Engine, component: &Compiled) -> Result<Exports, Error>
         }
         _ => None,
     });
-    let Some((name, version)) = exported else {
-        return Err(Error::MissingExport { export: OPERATOR.to_owned() });
-    };
+    let Some((name, version)) = exported else { return Ok(None) };
     if !is_served(&version) {
         return Err(Error::Version { name, served: VERSION });
     }
-    let missing = |function: &str| Error::MissingExport { export: format!("{name}#{function}") };
-    let instance = component.get_export_index(None, &name).ok_or_else(|| missing("describe"))?;
-    let function = |function: &str| {
-        component.get_export_index(Some(&instance), function).ok_or_else(|| missing(function))
-    };
-    Ok(Exports {
-        describe: function("describe")?,
-        open: function("open")?,
-        process: function("process")?,
-        on_timers: function("on-timers")?,
-    })
+    let index = component.get_export_index(None, &name);
+    Ok(index.map(|index| Exported { component, name, index }))
 }
 
 /// Asks the component what it declares, and checks that it can be so.
-fn describe(shared: &Shared, limits: &Limits) -> Result<Vec<Description>, Error> {
-    let mut instance = instance::start(shared, None, limits)?;
+fn describe(
+    shared: &Shared,
+    instance: &mut Started,
+    limits: &Limits,
+) -> Result<Vec<Description>, Error> {
     let function: Describe = instance.function(&shared.exports.describe)?;
     let (declared,) = instance.call("describe", limits, |store| function.call(store, ()))?;
     let operators: Vec<Description> = declared.into_iter().map(description).collect();
@@ -263,6 +327,20 @@ fn describe(shared: &Shared, limits: &Limits) -> Result<Vec<Description>, Error>
         operator.check().map_err(wrong)?;
     }
     Ok(operators)
+}
+
+/// Asks the component what its operators take over from their earlier versions, and checks that it can be so.
+fn list_migrations(
+    shared: &Shared,
+    instance: &mut Started,
+    limits: &Limits,
+) -> Result<Vec<Migrations>, Error> {
+    let Some(exports) = &shared.exports.migration else {
+        return Ok(vec![NONE.clone(); shared.operators.len()]);
+    };
+    let function: ListMigrations = instance.function(&exports.migrations)?;
+    let (declared,) = instance.call("migrations", limits, |store| function.call(store, ()))?;
+    migration::check(declared, &shared.operators).map_err(|reason| Error::Description { reason })
 }
 
 fn interface(engine: &Engine, name: &str, item: &ComponentItem) -> Interface {

@@ -1,7 +1,9 @@
 //! What there is to see in a component without running a job: plain data.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use statehouse_operator::Description;
+use statehouse_operator::{Description, Migrations};
 
 /// A component, as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +14,9 @@ pub struct Inspection {
     pub size_bytes: usize,
     /// The operators in it.
     pub operators: Vec<Description>,
+    /// What operators take over from their earlier versions, by their names; those that take nothing over are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub migrations: BTreeMap<String, Migrations>,
     /// What it imports.
     pub imports: Vec<Interface>,
     /// What it exports.

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 
-use statehouse_operator::{Call, Description, Failure, Operator, Rows, TimerRows};
-use statehouse_state::KeyLayout;
+use statehouse_operator::{Call, Description, Failure, Migrations, Operator, Rows, TimerRows};
+use statehouse_state::{Column, KeyLayout, StateId, ValueLayout};
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc,
 };
 use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 
-use crate::bindings::{BatchIn, OnTimers, Open, Process, Refusal, TimerBatchIn};
-use crate::columns::{lend, value_layout};
+use crate::bindings::{BatchIn, Migrate, OnTimers, Open, Process, Refusal, TimerBatchIn};
+use crate::columns::{lend, take_column, value_layout};
 use crate::component::{Component, Shared};
 use crate::error::Error;
 use crate::host::Host;
 use crate::limits::Limits;
-use crate::trap;
+use crate::{migration, trap};
 
 /// An operator of a component, for one task.
 ///
@@ -36,6 +36,7 @@ struct Running {
     started: Started,
     process: Process<'static>,
     on_timers: OnTimers<'static>,
+    migrate: Option<Migrate<'static>>,
 }
 
 /// An instance.
@@ -93,29 +94,58 @@ impl WasmOperator {
         let open: Open = started.function(&shared.exports.open)?;
         let process = started.function(&shared.exports.process)?;
         let on_timers = started.function(&shared.exports.on_timers)?;
+        let migrate = match &shared.exports.migration {
+            Some(exports) => Some(started.function(&exports.migrate)?),
+            None => None,
+        };
         let arguments = (self.description.name.clone(), self.settings.clone());
         let (opened,) = started.call("open", &self.limits, |store| open.call(store, arguments))?;
         opened
             .map_err(|reason| Error::Refused { operator: self.description.name.clone(), reason })?;
-        Ok(Running { started, process, on_timers })
+        Ok(Running { started, process, on_timers, migrate })
     }
 
     /// Makes one call with the invocation in the store's data, where imports find it.
-    fn invoke(
+    fn invoke<R>(
         &mut self,
         call: &mut Call,
-        act: impl FnOnce(&mut Running) -> wasmtime::Result<(Result<(), Refusal>,)>,
-    ) -> Result<(), Failure> {
-        let mut running = match self.running.take() {
-            Some(running) => running,
-            None => self.run().map_err(|error| Failure::Host {
-                reason: format!("no new instance of operator `{}`: {error}", self.description.name),
-            })?,
-        };
+        act: impl FnOnce(&mut Running) -> wasmtime::Result<(Result<R, Refusal>,)>,
+    ) -> Result<R, Failure> {
+        let mut running = self.take_running()?;
         mem::swap(&mut running.started.store.data_mut().call, call);
         running.started.begin(&self.limits);
         let result = act(&mut running);
         mem::swap(&mut running.started.store.data_mut().call, call);
+        self.finish(running, result)
+    }
+
+    /// Makes one call outside of any invocation: imports that need one trap.
+    fn convert<R>(
+        &mut self,
+        act: impl FnOnce(&mut Running) -> wasmtime::Result<(Result<R, Refusal>,)>,
+    ) -> Result<R, Failure> {
+        let mut running = self.take_running()?;
+        running.started.begin(&self.limits);
+        let result = act(&mut running);
+        self.finish(running, result)
+    }
+
+    /// The instance, or a new one if the last one trapped.
+    fn take_running(&mut self) -> Result<Running, Failure> {
+        match self.running.take() {
+            Some(running) => Ok(running),
+            None => self.run().map_err(|error| Failure::Host {
+                reason: format!("no new instance of operator `{}`: {error}", self.description.name),
+            }),
+        }
+    }
+
+    /// Keeps the instance if it can go on.
+    fn finish<R>(
+        &mut self,
+        running: Running,
+        result: wasmtime::Result<(Result<R, Refusal>,)>,
+    ) -> Result<R, Failure> {
         match result {
             Ok((outcome,)) => {
                 self.running = Some(running);
@@ -164,6 +194,54 @@ impl Operator for WasmOperator {
         self.invoke(call, |running| {
             let on_timers: OnTimers<'_> = running.on_timers;
             on_timers.call(&mut running.started.store, (batch,))
+        })
+    }
+
+    fn migrations(&self) -> Migrations {
+        self.component.migrations(&self.description.name).clone()
+    }
+
+    fn migrate(
+        &mut self,
+        state: StateId,
+        from_version: u32,
+        values: &Column,
+    ) -> Result<Column, Failure> {
+        self.convert_rows(state, from_version, values)
+    }
+}
+
+impl WasmOperator {
+    /// Makes the call `migrate` and checks what comes back.
+    fn convert_rows(
+        &mut self,
+        state: StateId,
+        from_version: u32,
+        values: &Column,
+    ) -> Result<Column, Failure> {
+        let Some(declared) = self.description.states.get(state.0 as usize) else {
+            return Err(Failure::Host { reason: format!("there is no state {}", state.0) });
+        };
+        let (name, layout) = (declared.name.clone(), declared.value);
+        // What words mean was declared by an older version; the guest knows.
+        let lent = lend(values, ValueLayout::U64);
+        let given = self.convert(|running| {
+            let migrate: Migrate<'_> =
+                running.migrate.ok_or_else(|| wasmtime::Error::new(migration::missing()))?;
+            migrate.call(&mut running.started.store, (state.0, from_version, lent))
+        })?;
+        let taken = take_column(given, layout).and_then(|column| {
+            if column.len() == values.len() {
+                return Ok(column);
+            }
+            Err(format!("{} values came out and {} went in", column.len(), values.len()))
+        });
+        taken.map_err(|reason| {
+            // It does not keep to the contract; what it has in memory is not to be trusted either.
+            self.running = None;
+            let reason =
+                format!("`migrate` of state `{name}` from schema version {from_version}: {reason}");
+            Failure::Trapped { reason }
         })
     }
 }

@@ -21,6 +21,7 @@ mod imports;
 pub mod inspect;
 pub mod instance;
 pub mod limits;
+mod migration;
 mod trap;
 
 pub use component::{CodeOrigin, Component};

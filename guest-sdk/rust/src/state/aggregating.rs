@@ -119,6 +119,11 @@ impl<A: Aggregate> AggregatingState<A> {
         (Self(state), pending)
     }
 
+    /// The invocation that it belongs to, and which state it is.
+    pub(crate) fn of(&self) -> (&Call, &Identity) {
+        self.0.of()
+    }
+
     /// Adds a value to the key's aggregate.
     #[inline]
     pub fn add(&self, input: &A::Input) {

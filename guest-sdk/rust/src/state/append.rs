@@ -84,6 +84,11 @@ impl AppendState {
         (Self { call: Rc::clone(call), texts }, pending)
     }
 
+    /// The invocation that it belongs to, and which state it is.
+    pub(crate) fn of(&self) -> (&Call, &Identity) {
+        (&self.call, &self.texts.of)
+    }
+
     /// Adds bytes to the end of the key's.
     pub fn add(&self, bytes: &[u8]) {
         self.each(|rows, slot| {

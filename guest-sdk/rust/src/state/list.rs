@@ -71,6 +71,11 @@ impl<T: Value> ListState<T> {
         (Self { call: Rc::clone(call), lists }, pending)
     }
 
+    /// The invocation that it belongs to, and which state it is.
+    pub(crate) fn of(&self) -> (&Call, &Identity) {
+        (&self.call, &self.lists.of)
+    }
+
     /// Adds an element to the end.
     pub fn add(&self, value: &T) {
         self.each(|cache, slot| cache.add(slot, value));

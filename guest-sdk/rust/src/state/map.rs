@@ -84,6 +84,11 @@ impl<K: Value, V: Value> MapState<K, V> {
         (Self { call: Rc::clone(call), maps, of: PhantomData }, pending)
     }
 
+    /// The invocation that it belongs to, and which state it is.
+    pub(crate) fn of(&self) -> (&Call, &Identity) {
+        (&self.call, &self.maps.of)
+    }
+
     /// The value of an entry.
     pub fn get(&self, key: &K) -> Option<V>
     where

@@ -113,6 +113,11 @@ impl<T: Number> ReducingState<T> {
         (Self { call: Rc::clone(call), sums, of: PhantomData }, pending)
     }
 
+    /// The invocation that it belongs to, and which state it is.
+    pub(crate) fn of(&self) -> (&Call, &Identity) {
+        (&self.call, &self.sums.of)
+    }
+
     /// Merges a number into the key's.
     #[inline]
     pub fn add(&self, number: T) {

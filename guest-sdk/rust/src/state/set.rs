@@ -10,15 +10,15 @@ use std::rc::Rc;
 use super::{Identity, bit};
 use crate::bindings::{BytesColumn, Codec, Column, Window};
 use crate::call::{Call, Pending};
-use crate::codec::{Layout, Value};
+use crate::codec::{Decode, Layout, Value};
 use crate::column::{ColumnWriter, row_bytes};
 use crate::error::Result;
 use crate::host::Host;
 
-pub(crate) use element::{as_bytes, elements};
+pub(crate) use element::{as_bytes, elements, write};
 
 /// The elements of a set, from its bytes.
-pub(crate) fn read_all<T: Value>(set: &[u8]) -> Result<Vec<T>> {
+pub(crate) fn read_all<T: Decode>(set: &[u8]) -> Result<Vec<T>> {
     elements(set)?.into_iter().map(element::read).collect()
 }
 
@@ -97,10 +97,15 @@ impl<T: Value> SetState<T> {
         (Self { call: Rc::clone(call), sets, of: PhantomData }, pending)
     }
 
+    /// The invocation that it belongs to, and which state it is.
+    pub(crate) fn of(&self) -> (&Call, &Identity) {
+        (&self.call, &self.sets.of)
+    }
+
     /// Adds an element. Adding what is there changes nothing.
     pub fn add(&self, element: &T) {
         self.each(|rows, slot| {
-            rows.known[slot].added.insert(element::write(element)?);
+            rows.known[slot].added.insert(write(element)?);
             Ok(())
         });
     }
@@ -119,7 +124,7 @@ impl<T: Value> SetState<T> {
     /// Whether an element is in the set.
     pub fn contains(&self, element: &T) -> bool {
         let is = self.each(|rows, slot| {
-            let element = element::write(element)?;
+            let element = write(element)?;
             let known = rows.look(&self.call, &self.sets.of, slot)?;
             let kept = known.kept.as_ref().is_some_and(|kept| kept.contains(&element));
             Ok(kept || known.added.contains(&element))

@@ -98,6 +98,13 @@ impl<K: Value, V: Value> BroadcastState<K, V> {
         (Self { call: Rc::clone(call), map, of: PhantomData }, pending)
     }
 
+    /// Sets the schema version, which is 1 unless it is set.
+    #[must_use]
+    pub fn at_version(self, version: u32) -> Self {
+        self.call.lineage.borrow_mut().task_version(self.map.of.index, version);
+        self
+    }
+
     /// The value of an entry.
     pub fn get(&self, key: &K) -> Option<V>
     where

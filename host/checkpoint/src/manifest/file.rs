@@ -1,7 +1,7 @@
 //! The file of a manifest: a first line with version and digest, then the JSON of `format.rs`.
 //!
 //! ```text
-//! statehouse-manifest 3 <BLAKE3 of everything after this line, 64 hexadecimal digits>\n
+//! statehouse-manifest 4 <BLAKE3 of everything after this line, 64 hexadecimal digits>\n
 //! {"job":"flights","epoch":12,...}\n
 //! ```
 //!
@@ -15,10 +15,13 @@ use super::format::ManifestForm;
 use crate::digest::Digest;
 
 /// The format that this release writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// The first format whose manifests may be compressed and name framed packs.
 pub(super) const FRAMED_VERSION: u32 = 3;
+
+/// The first format whose operators may have been swapped: they may have `declared` and `retired`.
+pub(super) const SWAPS_VERSION: u32 = 4;
 
 const MAGIC: &str = "statehouse-manifest";
 

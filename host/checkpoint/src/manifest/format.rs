@@ -17,7 +17,7 @@
 //! `start` and `end` (not included), about how many `entries` it holds, and its `files`, each with
 //! a `name`, perhaps an `identity`, and its `content` as a segment. A task with task states has
 //! them as the segment `state`. Version 1 had neither, version 2 had no framed packs and was never
-//! compressed; both are still read.
+//! compressed; version 3 had neither `declared` nor `retired` of an operator. All are still read.
 //!
 //! One manifest has exactly one encoding. Fields that this version does not know are refused, as
 //! they might be part of the state: an addition is a new version.
@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::file::{FORMAT_VERSION, FRAMED_VERSION, FormatError};
+use super::file::{FORMAT_VERSION, FRAMED_VERSION, FormatError, SWAPS_VERSION};
 use super::{
     Epoch, FileRef, Generation, Location, Manifest, OperatorState, PackFormat, PackRange, PackRef,
     SegmentRef, Statistics, TablesRef, TaskState,
@@ -60,7 +60,11 @@ pub(super) struct ManifestForm {
 struct OperatorForm {
     id: String,
     component: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declared: Option<Digest>,
     description: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retired: Option<Value>,
     parallelism: u32,
     tasks: Vec<TaskForm>,
     groups: BTreeMap<u16, Vec<SegmentForm>>,
@@ -137,7 +141,9 @@ impl PackTable {
             tasks: operator.tasks.iter().map(|task| self.task(task)).collect(),
             id: operator.id.clone(),
             component: operator.component,
+            declared: operator.declared,
             description: operator.description.clone(),
+            retired: operator.retired.clone(),
             parallelism: operator.parallelism,
         }
     }
@@ -193,6 +199,11 @@ impl ManifestForm {
             let reason = format!("format {version} has no framed packs");
             return Err(FormatError::Malformed(reason));
         }
+        let swapped = |form: &OperatorForm| form.declared.is_some() || form.retired.is_some();
+        if form.operators.iter().any(swapped) && version < SWAPS_VERSION {
+            let reason = format!("format {version} has neither `declared` nor `retired`");
+            return Err(FormatError::Malformed(reason));
+        }
         let operators = form
             .operators
             .into_iter()
@@ -232,7 +243,9 @@ fn operator_state(form: OperatorForm, packs: &[PackRef]) -> Result<OperatorState
     Ok(OperatorState {
         id: form.id,
         component: form.component,
+        declared: form.declared,
         description: form.description,
+        retired: form.retired,
         parallelism: form.parallelism,
         tasks: form.tasks.into_iter().map(task).collect::<Result<_, FormatError>>()?,
         groups,

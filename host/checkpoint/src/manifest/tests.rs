@@ -9,10 +9,12 @@ use super::*;
 const GOLDEN_V1: &[u8] = include_bytes!("../../tests/golden/manifest-v1.json");
 /// A file in format 2. It must be readable for ever.
 const GOLDEN_V2: &[u8] = include_bytes!("../../tests/golden/manifest-v2.json");
-/// The file of [`sample`] in format 3. It must be readable for ever.
+/// A file in format 3. It must be readable for ever.
 const GOLDEN_V3: &[u8] = include_bytes!("../../tests/golden/manifest-v3.json");
-/// The file of [`large_sample`] in format 3, compressed. It must be readable for ever.
+/// A file in format 3, compressed. It must be readable for ever.
 const GOLDEN_V3_COMPRESSED: &[u8] = include_bytes!("../../tests/golden/manifest-v3-compressed");
+/// The file of [`sample`] in format 4. It must be readable for ever.
+const GOLDEN_V4: &[u8] = include_bytes!("../../tests/golden/manifest-v4.json");
 
 fn pack(text: &str, length: u64) -> PackRef {
     PackRef { digest: Digest::of(text.as_bytes()), length, format: PackFormat::Raw }
@@ -47,6 +49,15 @@ fn task(task: u32, watermark: Option<i64>, position: Value) -> TaskState {
 
 /// A manifest in which everything occurs that can.
 pub(crate) fn sample() -> Manifest {
+    let mut manifest = sample_v3();
+    let counts = &mut manifest.operators[1];
+    counts.declared = Some(Digest::of(b"component before"));
+    counts.retired = Some(json!({"states": [{"name": "count", "schema_version": 1}]}));
+    manifest
+}
+
+/// A manifest in which everything occurs that format 3 had.
+fn sample_v3() -> Manifest {
     let mut manifest = sample_v2();
     let (first, second) = (framed("first", 500), framed("second", PACK_BYTES));
     let content = chunked(true, 0, &[(second, 32, 1 << 20, 2 << 20), (first, 432, 68, 51)]);
@@ -54,7 +65,9 @@ pub(crate) fn sample() -> Manifest {
     manifest.operators.push(OperatorState {
         id: "totals".to_owned(),
         component: None,
+        declared: None,
         description: Value::Null,
+        retired: None,
         parallelism: 1,
         tasks: vec![task(0, None, Value::Null)],
         groups: BTreeMap::from([(
@@ -70,8 +83,7 @@ pub(crate) fn sample() -> Manifest {
 }
 
 /// A manifest that is compressed.
-fn large_sample() -> Manifest {
-    let mut manifest = sample();
+fn large(mut manifest: Manifest) -> Manifest {
     manifest.operators[0].description = json!("long ".repeat(20_000));
     manifest
 }
@@ -91,7 +103,9 @@ fn sample_v2() -> Manifest {
     manifest.operators.push(OperatorState {
         id: "joins".to_owned(),
         component: None,
+        declared: None,
         description: Value::Null,
+        retired: None,
         parallelism: 1,
         tasks: vec![TaskState {
             state: Some(inline(true, 0, b"list")),
@@ -112,7 +126,9 @@ fn sample_v1() -> Manifest {
     let source = OperatorState {
         id: "flights".to_owned(),
         component: None,
+        declared: None,
         description: Value::Null,
+        retired: None,
         parallelism: 2,
         tasks: vec![task(0, Some(-5), json!({"file": 3, "row": 17})), task(1, None, Value::Null)],
         groups: BTreeMap::new(),
@@ -121,7 +137,9 @@ fn sample_v1() -> Manifest {
     let counts = OperatorState {
         id: "counts".to_owned(),
         component: Some(Digest::of(b"component")),
+        declared: None,
         description: json!({"states": [{"kind": "value", "name": "count"}], "version": "1.0"}),
+        retired: None,
         parallelism: 1,
         tasks: vec![task(0, Some(i64::MAX), json!(0.1))],
         groups: BTreeMap::from([
@@ -174,29 +192,56 @@ fn v2_manifest_is_read_and_becomes_one_of_this_format() {
 }
 
 #[test]
-fn v3_manifest_is_parsed_and_written_again_to_the_same_bytes() {
+fn v3_manifest_is_read_and_becomes_one_of_this_format() {
+    for (golden, sample) in [(GOLDEN_V3, sample_v3()), (GOLDEN_V3_COMPRESSED, large(sample_v3()))] {
+        let manifest = Manifest::decode(golden).unwrap();
+        assert_eq!(manifest, sample);
+        assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
+    }
+}
+
+#[test]
+fn v4_manifest_is_parsed_and_written_again_to_the_same_bytes() {
     assert_eq!(
         String::from_utf8_lossy(&sample().encode().unwrap()),
-        String::from_utf8_lossy(GOLDEN_V3)
+        String::from_utf8_lossy(GOLDEN_V4)
     );
-    assert_eq!(Manifest::decode(GOLDEN_V3).unwrap(), sample());
+    assert_eq!(Manifest::decode(GOLDEN_V4).unwrap(), sample());
+}
+
+#[test]
+fn what_a_swap_left_is_of_format_4() {
+    let json = json_of(&sample());
+    Manifest::decode(&file(4, &json)).unwrap();
+    let older = json.replacen("\"format\":4", "\"format\":3", 1);
+    let error = Manifest::decode(&file(3, &older)).unwrap_err();
+    assert!(error.to_string().contains("neither `declared` nor `retired`"), "{error}");
+}
+
+#[test]
+fn who_was_asked_for_is_the_component_unless_a_swap_has_put_another_in_its_place() {
+    let manifest = sample();
+    let declared = |place: usize| manifest.operators[place].declared_component();
+    assert_eq!(declared(0), None);
+    assert_eq!(declared(1), Some(Digest::of(b"component before")));
+    assert_eq!(sample_v3().operators[1].declared_component(), Some(Digest::of(b"component")));
 }
 
 #[test]
 fn long_manifest_is_compressed_and_says_so_in_its_first_line() {
-    assert_eq!(Manifest::decode(GOLDEN_V3_COMPRESSED).unwrap(), large_sample());
-    let file = large_sample().encode().unwrap();
+    let large_sample = large(sample());
+    let file = large_sample.encode().unwrap();
     assert!(file.len() < 4_000, "{} bytes", file.len());
     let end = file.iter().position(|&byte| byte == b'\n').unwrap();
     let body = &file[end + 1..];
-    let line = format!("statehouse-manifest 3 {} zstd", Digest::of(body));
+    let line = format!("statehouse-manifest 4 {} zstd", Digest::of(body));
     assert_eq!(str::from_utf8(&file[..end]).unwrap(), line);
-    assert_eq!(Manifest::decode(&file).unwrap(), large_sample());
+    assert_eq!(Manifest::decode(&file).unwrap(), large_sample);
     // Format 2 had no such word.
-    let older = [line.replacen(" 3 ", " 2 ", 1).as_bytes(), b"\n", body].concat();
+    let older = [line.replacen(" 4 ", " 2 ", 1).as_bytes(), b"\n", body].concat();
     assert!(Manifest::decode(&older).unwrap_err().to_string().contains("form of any version"));
     let junk = Digest::of(b"junk");
-    let junk = Manifest::decode(format!("statehouse-manifest 3 {junk} zstd\njunk").as_bytes());
+    let junk = Manifest::decode(format!("statehouse-manifest 4 {junk} zstd\njunk").as_bytes());
     assert!(junk.unwrap_err().to_string().contains("decompressed"));
 }
 
@@ -230,7 +275,7 @@ fn tables_have_ranges_of_their_own_and_plain_file_names() {
 
 #[test]
 fn every_flipped_bit_is_found() {
-    for golden in [GOLDEN_V2, GOLDEN_V3, GOLDEN_V3_COMPRESSED] {
+    for golden in [GOLDEN_V2, GOLDEN_V3, GOLDEN_V3_COMPRESSED, GOLDEN_V4] {
         for place in 0..golden.len() {
             for bit in 0..8 {
                 let mut file = golden.to_vec();
@@ -243,7 +288,7 @@ fn every_flipped_bit_is_found() {
 
 #[test]
 fn every_truncation_and_every_addition_is_found() {
-    for golden in [GOLDEN_V2, GOLDEN_V3, GOLDEN_V3_COMPRESSED] {
+    for golden in [GOLDEN_V2, GOLDEN_V3, GOLDEN_V3_COMPRESSED, GOLDEN_V4] {
         for length in 0..golden.len() {
             assert!(Manifest::decode(&golden[..length]).is_err(), "length {length}");
         }
@@ -253,8 +298,8 @@ fn every_truncation_and_every_addition_is_found() {
 
 #[test]
 fn newer_version_is_told_from_damage() {
-    let error = Manifest::decode(&file(4, "{}")).unwrap_err();
-    assert_eq!(error, FormatError::Newer { version: 4 });
+    let error = Manifest::decode(&file(5, "{}")).unwrap_err();
+    assert_eq!(error, FormatError::Newer { version: 5 });
     // A newer first line may be longer.
     let longer = b"statehouse-manifest 7 zstd something-else\n...";
     assert_eq!(Manifest::decode(longer).unwrap_err(), FormatError::Newer { version: 7 });
@@ -269,7 +314,7 @@ fn field_that_this_version_does_not_know_is_refused() {
         ("\"task\":0", "\"extra\":1,\"task\":0"),
         ("\"duration_ms\":", "\"extra\":1,\"duration_ms\":"),
     ] {
-        let error = Manifest::decode(&file(3, &json.replacen(known, unknown, 1))).unwrap_err();
+        let error = Manifest::decode(&file(4, &json.replacen(known, unknown, 1))).unwrap_err();
         assert!(error.to_string().contains("extra"), "{error}");
     }
 }
@@ -298,18 +343,18 @@ fn malformed_segment_is_refused() {
         "[false,10,0,400,600]",
         "7",
     ] {
-        assert!(Manifest::decode(&file(3, &json.replace(good, bad))).is_err(), "{bad}");
+        assert!(Manifest::decode(&file(4, &json.replace(good, bad))).is_err(), "{bad}");
     }
     let good = "[true,3,3,32,400,900]";
     assert!(json.contains(good));
     for bad in ["[true,3,3,32,400]", "[true,3,3,32,400,900,1]", "[true,3,0,32,400,900]"] {
-        assert!(Manifest::decode(&file(3, &json.replace(good, bad))).is_err(), "{bad}");
+        assert!(Manifest::decode(&file(4, &json.replace(good, bad))).is_err(), "{bad}");
     }
 }
 
 #[test]
 fn framed_packs_are_of_format_3_and_no_other_kind_is_known() {
-    let json = json_of(&sample());
+    let json = json_of(&sample_v3()).replacen("\"format\":4", "\"format\":3", 1);
     Manifest::decode(&file(3, &json)).unwrap();
     let error = Manifest::decode(&file(2, &json)).unwrap_err();
     assert!(error.to_string().contains("does not fit version 2"), "{error}");

@@ -66,7 +66,9 @@ pub(crate) async fn checkpoint(
         operators: vec![OperatorState {
             id: "texts".to_owned(),
             component: None,
+            declared: None,
             description: json!({}),
+            retired: None,
             parallelism: 1,
             tasks: vec![TaskState {
                 task: 0,

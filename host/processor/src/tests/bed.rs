@@ -289,7 +289,9 @@ impl Bed {
         let operator = OperatorState {
             id: "a.counts".into(),
             component: None,
+            declared: None,
             description: serde_json::to_value(description(self.layout)).unwrap(),
+            retired: None,
             parallelism: self.parts.len() as u32,
             tasks: (0..self.parts.len() as u32).map(task).collect(),
             groups,

@@ -225,6 +225,7 @@ fn job(
         scratch: None,
         restores_max: 1,
         seed: 0,
+        warm: Warm::default(),
     };
     let assembled = assemble(plan).map_err(|error| failed(&error))?;
     let handle = assembled.handle.clone();

@@ -155,6 +155,8 @@ impl From<Ending> for EndStatus {
             Ending::Stopped(Stop::Checkpoint) => Self::Stopped,
             Ending::Stopped(Stop::Drain) => Self::Drained,
             Ending::Stopped(Stop::Cancel) => Self::Cancelled,
+            // Nobody went on with it.
+            Ending::RolledBack(_) => Self::Failed,
         }
     }
 }

@@ -68,7 +68,7 @@ impl Invocation {
         }
     }
 
-    fn push_prefix(&self, to: &mut Vec<u8>, tag: u16, slot: u32) {
+    pub(super) fn push_prefix(&self, to: &mut Vec<u8>, tag: u16, slot: u32) {
         keys::push_head(to, self.groups[slot as usize], tag);
         keys::push_key(to, self.key(slot as usize));
     }

@@ -2,7 +2,7 @@
 //!
 //! Numbers are eight bytes, the highest first, and so turned that their order is that of the numbers.
 
-use crate::codec::{Layout, Value};
+use crate::codec::{Decode, Layout, Value};
 use crate::error::Result;
 
 const SIGN: u64 = 1 << 63;
@@ -25,8 +25,8 @@ pub(crate) fn write<T: Value>(element: &T) -> Result<Vec<u8>> {
 }
 
 /// An element of these bytes.
-pub(crate) fn read<T: Value>(bytes: &[u8]) -> Result<T> {
-    let layout = <T as crate::codec::Encode>::layout();
+pub(crate) fn read<T: Decode>(bytes: &[u8]) -> Result<T> {
+    let layout = T::layout();
     if !layout.is_word() {
         return T::read(bytes);
     }

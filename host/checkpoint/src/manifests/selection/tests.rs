@@ -79,13 +79,13 @@ fn manifest_of_a_newer_release_is_named_with_the_format_needed() {
     let (faults, store, ..) = three();
     let file = block_on(faults.bytes(&manifest_name(3))).unwrap();
     let text = String::from_utf8(file.to_vec()).unwrap();
-    let newer = text.replacen("statehouse-manifest 3 ", "statehouse-manifest 4 ", 1);
+    let newer = text.replacen("statehouse-manifest 4 ", "statehouse-manifest 5 ", 1);
     block_on(faults.replace(&manifest_name(3), newer)).unwrap();
     let (epoch, advice) = chosen(&store, Check::Manifest);
     assert_eq!(epoch, Some(2));
     let advice = advice.unwrap();
     assert!(
-        advice.contains("has manifest format 4, this release reads up to format 3"),
+        advice.contains("has manifest format 5, this release reads up to format 4"),
         "{advice}"
     );
 }

@@ -43,7 +43,9 @@ impl Owner {
         OperatorState {
             id: "sums".into(),
             component: None,
+            declared: None,
             description: Value::Null,
+            retired: None,
             parallelism: 1,
             tasks: vec![task],
             groups: chains.collect(),
