@@ -148,7 +148,9 @@ impl Driver {
     }
 
     fn take_wishes(&mut self) -> Option<Turn> {
-        let Taken { stop, savepoints, swap, decision } = self.handle.desk().take();
+        let desk = self.handle.desk();
+        self.waiting.extend(desk.captures.orders(self.handle.tasks()));
+        let Taken { stop, savepoints, swap, decision } = desk.take();
         if stop > self.stop_seen
             && let Some(stop) = stop
         {
@@ -194,6 +196,11 @@ impl Driver {
                 let place = self.place(task);
                 self.order(Order::Acknowledged { epoch, place, snapshot });
                 Some(Event::Acknowledged { task, epoch })
+            }
+            Report::Captured { task, capture } => {
+                let entry = &self.handle.tasks()[task.0 as usize];
+                self.handle.desk().captures.captured(entry, capture);
+                None
             }
             Report::Exhausted => Some(Event::Exhausted),
             Report::Finished => Some(Event::Finished),

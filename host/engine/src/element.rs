@@ -1,13 +1,15 @@
 //! What flows between tasks, and between tasks and the coordinator.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
-use statehouse_operator::{Batch, Operator};
+use statehouse_operator::{Batch, Capture, Operator};
 use statehouse_state::{Segment, Snapshot};
 
 use crate::budget::Permit;
 use crate::swap::staging::Staged;
+use crate::version::OperatorVersion;
 
 /// The end of an epoch, flowing with the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +71,16 @@ pub(crate) enum Control {
     Committed { epoch: u64 },
     /// To operators: take this operator at the barrier of the next flip.
     Stage(Box<Staged>),
+    /// To operators: copy so many batches for a shadow run.
+    Capture { batches: u32 },
+    /// To operators: hand over what was copied until now.
+    EndCapture,
     /// To operators: there is no way back to what was held, or will be at barriers up to this epoch.
     Release { through: u64 },
 }
 
 /// What a task contributes to a checkpoint.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct TaskSnapshot {
     /// The keyed state, if the task has any.
     pub(crate) state: Option<Snapshot>,
@@ -84,6 +90,8 @@ pub(crate) struct TaskSnapshot {
     pub(crate) position: Option<Value>,
     /// The watermark that the task generates, if it does.
     pub(crate) watermark: Option<i64>,
+    /// The version of the operator, if the task runs one.
+    pub(crate) version: Option<Arc<OperatorVersion>>,
 }
 
 /// Segments of a snapshot that is still being written.
@@ -112,6 +120,8 @@ pub(crate) enum Report {
     Acknowledged { task: TaskIndex, epoch: u64, snapshot: TaskSnapshot },
     /// An operator was replaced, at the barrier of this epoch. The one that ran before is dropped elsewhere.
     Flipped { task: TaskIndex, epoch: u64, before: Option<Before> },
+    /// What was copied for a shadow run; `None` if that is nothing.
+    Captured { task: TaskIndex, capture: Option<Box<Capture>> },
     /// A source task has nothing any more.
     Exhausted,
     /// A task is done for good.

@@ -29,6 +29,12 @@ pub trait OperatorFactory: Send + Sync + fmt::Debug {
     /// The digest of the component that holds it, if one does.
     fn component(&self) -> Option<String>;
 
+    /// The digest of the component that was asked for when the run started. It is another one than
+    /// [`component`](OperatorFactory::component) if a swap had put that in its place in an earlier run.
+    fn declared_component(&self) -> Option<String> {
+        self.component()
+    }
+
     /// The operator of one task, ready for its first batch.
     ///
     /// # Errors

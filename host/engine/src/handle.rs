@@ -12,8 +12,10 @@ use crate::savepoint::{SavepointRequest, SavepointTicket};
 use crate::swap::staging::Site;
 use crate::swap::{Decision, Rollback, SwapRequest, SwapTicket};
 
+mod capture;
 pub(crate) mod desk;
 
+pub use self::capture::{CaptureRequest, CaptureTicket, TaskCapture};
 use self::desk::Desk;
 
 /// How a job is to end before its sources do.
@@ -149,6 +151,12 @@ impl JobHandle {
     /// Decides about the swap that is under way; without one it means nothing.
     pub fn decide(&self, decision: Decision) {
         self.desk.decide(decision);
+    }
+
+    /// Asks the tasks of an operator to copy their next batches, for a shadow run: what they are given, the state that
+    /// goes with it before and after, and what they make of it. One capture of an operator at a time.
+    pub fn capture(&self, request: CaptureRequest) -> CaptureTicket {
+        self.desk.capture(request, &self.tasks)
     }
 
     pub(crate) fn desk(&self) -> &Arc<Desk> {

@@ -10,7 +10,7 @@ use crossbeam_utils::sync::Parker;
 use futures::executor::block_on;
 use statehouse_checkpoint::Retention;
 use statehouse_operator::Description;
-use statehouse_state::{Backend, KeyGroupRange, KeyGroups};
+use statehouse_state::{Backend, KeyGroupRange, KeyGroups, StateDeclaration, TimerDeclaration};
 
 use self::builder::Builder;
 use self::state::{Restoring, restore_states};
@@ -45,6 +45,10 @@ pub struct BackendRequest<'a> {
     pub task: u32,
     /// What the operator declares.
     pub description: &'a Description,
+    /// The states to serve: those that it declares, then those that it has still to take over from earlier versions.
+    pub states: &'a [StateDeclaration],
+    /// The timers to serve, in the same order.
+    pub timers: &'a [TimerDeclaration],
     /// The job's key groups.
     pub key_groups: KeyGroups,
     /// Those that the task owns.

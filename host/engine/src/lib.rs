@@ -27,6 +27,7 @@ pub mod settings;
 pub mod swap;
 pub mod task;
 pub mod threads;
+mod version;
 mod watermark;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -36,7 +37,9 @@ pub use connector::{
 pub use driver::{Driver, Turn};
 pub use error::JobError;
 pub use graph::{DEAD_LETTERS, Graph, GraphError, Node, NodeKind, OperatorFactory};
-pub use handle::{Ending, JobHandle, Stop, TaskEntry, TaskKind};
+pub use handle::{
+    CaptureRequest, CaptureTicket, Ending, JobHandle, Stop, TaskCapture, TaskEntry, TaskKind,
+};
 pub use job::{Assembled, BackendFactory, BackendRequest, JobPlan, assemble};
 pub use metrics::TaskMetrics;
 pub use publish::{CheckpointRecord, Checkpoints, Publisher};

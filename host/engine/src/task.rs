@@ -177,6 +177,8 @@ impl Task {
                 (Body::Source(body), Control::Trigger(barrier)) => body.trigger(barrier),
                 (Body::Sink(body), Control::Committed { epoch }) => body.commit(epoch)?,
                 (Body::Operator(body), Control::Stage(staged)) => body.stage(staged),
+                (Body::Operator(body), Control::Capture { batches }) => body.capture(batches),
+                (Body::Operator(body), Control::EndCapture) => body.end_capture(&mut self.frame),
                 (Body::Operator(body), Control::Release { through }) => body.release(through),
                 _ => {}
             }

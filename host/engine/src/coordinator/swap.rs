@@ -7,12 +7,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Command, Coordinator, milliseconds};
+use super::{Command, Coordinator, Stage, milliseconds};
 use crate::element::{Barrier, BarrierKind, TaskIndex};
 use crate::swap::SwapStage;
 
 /// How long after a failure the checkpoint that is to keep a swap is tried again, if no interval says so.
 const KEEP_RETRY_MILLISECONDS: i64 = 1000;
+
+/// Why there is no swap any more.
+const ENDING: &str = "the job comes to its end; nothing has changed, ask again when it runs";
 
 /// A swap as the coordinator is asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +60,12 @@ enum At {
 
 impl Coordinator {
     pub(super) fn swap_wanted(&mut self, wish: SwapWish, commands: &mut Vec<Command>) {
-        match &self.swap {
-            Some(_) => {
-                commands.push(refused("another swap is under way; ask again when it is over"))
-            }
-            None => self.swap = Some(Swap { wish, at: At::Wanted, pinned: 0, flipped: false }),
+        if self.swap.is_some() {
+            commands.push(refused("another swap is under way; ask again when it is over"));
+        } else if self.stage == Stage::Ending {
+            commands.push(refused(ENDING));
+        } else {
+            self.swap = Some(Swap { wish, at: At::Wanted, pinned: 0, flipped: false });
         }
     }
 
@@ -148,7 +152,7 @@ impl Coordinator {
         let possible =
             |swap: &&Swap| swap.flipped && !matches!(swap.at, At::Keeping { may_exist: true });
         let Some(swap) = self.swap.as_ref().filter(possible) else { return false };
-        self.stage = super::Stage::Ended;
+        self.stage = Stage::Ended;
         let reason = reason.to_owned();
         commands.push(Command::Swap(SwapStage::RollingBack { reason: reason.clone() }));
         commands.push(Command::RollBack { to: swap.pinned, reason });
@@ -182,7 +186,7 @@ impl Coordinator {
             At::ToFlip if swap.flipped => self.begin_keeping(commands),
             At::Wanted | At::ToFlip => {
                 self.swap = None;
-                commands.push(refused("the job comes to its end; nothing has changed"));
+                commands.push(refused(ENDING));
             }
             At::Pinning | At::Flipping { .. } | At::Keeping { .. } => {}
         }
@@ -239,3 +243,6 @@ impl Coordinator {
 fn refused(reason: &str) -> Command {
     Command::Swap(SwapStage::Refused { reason: reason.to_owned() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,6 +127,8 @@ impl Driver {
         self.swap.left = true;
         self.swap.swap = None;
         let desk = self.handle.desk();
+        desk.captures
+            .fail("the job goes back to before a swap, and what was copied with it; ask again");
         let saving = std::mem::take(&mut self.saving).into_values().flatten();
         let asked: Vec<_> = saving.chain(std::mem::take(&mut self.asked)).collect();
         desk.put_back(asked.into_iter());

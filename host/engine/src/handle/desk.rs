@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::sync::Unparker;
 
-use super::Stop;
+use super::capture::{CaptureRequest, CaptureTicket, Captures};
+use super::{Stop, TaskEntry};
 use crate::graph::Graph;
 use crate::publish::CheckpointRecord;
 use crate::savepoint::{Asked, SavepointRequest, SavepointTicket};
@@ -26,6 +27,7 @@ pub(crate) struct Desk {
     /// Locked once a checkpoint and by who looks on, never by a task. The newest ones.
     checkpoints: Mutex<VecDeque<CheckpointRecord>>,
     checkpoint_count: AtomicU64,
+    pub(crate) captures: Captures,
     /// Locked by the driver once a turn and by who asks for something, never by a task.
     wishes: Mutex<Wishes>,
 }
@@ -72,7 +74,8 @@ impl Desk {
             driver,
         };
         let (checkpoints, checkpoint_count) = (Mutex::default(), AtomicU64::new(0));
-        Self { checkpoints, checkpoint_count, wishes: Mutex::new(wishes) }
+        let captures = Captures::default();
+        Self { checkpoints, checkpoint_count, captures, wishes: Mutex::new(wishes) }
     }
 
     /// Another run goes on with it.
@@ -173,6 +176,11 @@ impl Desk {
         wishes.driver.unpark();
     }
 
+    pub(crate) fn capture(&self, request: CaptureRequest, tasks: &[TaskEntry]) -> CaptureTicket {
+        let wishes = self.wishes();
+        self.captures.ask(request, tasks, wishes.driver.clone(), wishes.over.clone())
+    }
+
     /// The job as it runs, as far as swaps must know it.
     pub(crate) fn site(&self) -> Arc<Site> {
         Arc::clone(&self.wishes().site)
@@ -214,6 +222,7 @@ impl Desk {
         wishes.over.get_or_insert_with(|| reason.to_owned());
         let staged = wishes.staged.take();
         drop(wishes);
+        self.captures.fail(reason);
         if let Some(staged) = staged {
             staged.ticket.run_ends(reason);
         }

@@ -11,11 +11,14 @@ use super::{SwapRequest, SwapTicket};
 use crate::element::TaskIndex;
 use crate::graph::{Graph, Node, NodeKind, OperatorFactory};
 use crate::job::{BackendFactory, BackendRequest};
+use crate::version::OperatorVersion;
 
 /// A new operator on its way to its task.
 pub(crate) struct Staged {
     pub(crate) operator: Box<dyn Operator>,
     pub(crate) evolution: Arc<Evolution>,
+    /// What manifests say of it.
+    pub(crate) version: Arc<OperatorVersion>,
     /// For a task that has had no keyed state.
     pub(crate) backend: Option<Box<dyn Backend>>,
     /// If it begins as a canary: on which of the job's key groups.
@@ -92,6 +95,7 @@ impl Site {
         let mut operators = Vec::new();
         for swap in nodes {
             let evolution = Arc::new(swap.evolution);
+            let version = Arc::new(OperatorVersion::of(&*swap.factory));
             let (first, node) = self.find(&swap.node);
             if let (Some(_), NodeKind::Operator { factory, .. }) = (canary, &node.kind)
                 && let Some(reason) =
@@ -107,6 +111,7 @@ impl Site {
                         .backend(node, task, &*swap.factory, &evolution)
                         .map_err(|error| failed(error.to_string()))?,
                     evolution: Arc::clone(&evolution),
+                    version: Arc::clone(&version),
                     canary: share,
                 };
                 operators.push((TaskIndex(first + task), staged));
@@ -166,7 +171,15 @@ impl Site {
         let key_groups = self.graph.key_groups;
         let range = key_groups.range_of_task(task, node.parallelism);
         let description = factory.description();
-        let request = BackendRequest { node: &node.id, task, description, key_groups, range };
+        let request = BackendRequest {
+            node: &node.id,
+            task,
+            description,
+            states: &evolution.states,
+            timers: &evolution.timers,
+            key_groups,
+            range,
+        };
         (self.backend)(request).map(Some)
     }
 }

@@ -1,5 +1,7 @@
 //! How an operator is replaced between two invocations, and what is held for the way back.
 
+use std::sync::Arc;
+
 use statehouse_operator::InvokeError;
 
 use super::operator::OperatorBody;
@@ -7,6 +9,7 @@ use super::{Frame, TaskError, pass_barrier};
 use crate::element::{Barrier, BarrierKind, Before, Report};
 use crate::swap::staging::Staged;
 use crate::swap::warm::WarmTask;
+use crate::version::OperatorVersion;
 
 /// What a task knows of swaps.
 #[derive(Debug, Default)]
@@ -15,8 +18,8 @@ pub(super) struct Flips {
     staged: Option<Box<Staged>>,
     /// The barrier of a flip that has come in on every channel.
     pub(super) due: Option<Barrier>,
-    /// Whether a canary runs beside the operator.
-    canary: bool,
+    /// What manifests will say of the canary that runs beside the operator, if one does.
+    canary: Option<Arc<OperatorVersion>>,
     held: Option<Held>,
     /// Nothing is held at barriers up to this epoch.
     released: u64,
@@ -41,7 +44,7 @@ impl OperatorBody {
         pass_barrier(frame, barrier);
         let before = match self.flips.staged.take() {
             Some(staged) => self.take_operator(*staged).map_err(TaskError::new)?,
-            None if self.flips.canary => self.promote(),
+            None if self.flips.canary.is_some() => self.promote(),
             None => return Ok(()),
         };
         frame.reports.push(Report::Flipped { task: frame.index, epoch: barrier.epoch, before });
@@ -50,20 +53,27 @@ impl OperatorBody {
 
     /// The operator that does not run any more, if there is one.
     fn take_operator(&mut self, staged: Staged) -> Result<Option<Before>, InvokeError> {
-        let Staged { operator, evolution, backend, canary } = staged;
+        let Staged { operator, evolution, version, backend, canary } = staged;
+        self.allow_sweep(false);
         match canary {
             Some((share, groups)) => {
                 self.invoker.start_canary(operator, share, groups)?;
-                self.flips.canary = true;
+                self.flips.canary = Some(version);
                 Ok(None)
             }
-            None => self.invoker.replace(operator, &evolution, backend).map(Before).map(Some),
+            None => {
+                let before = self.invoker.replace(operator, &evolution, backend)?;
+                self.set_version(version);
+                Ok(Some(Before(before)))
+            }
         }
     }
 
     /// The canary gets all keys.
     fn promote(&mut self) -> Option<Before> {
-        self.flips.canary = false;
+        if let Some(version) = self.flips.canary.take() {
+            self.set_version(version);
+        }
         self.invoker.end_canary(true).map(Before)
     }
 
@@ -76,13 +86,15 @@ impl OperatorBody {
         if let Some(backend) = self.invoker.backend() {
             backend.hold();
         }
+        // What the flip finds is what was pinned, but for what keys needed.
+        self.allow_sweep(false);
         let task_states = task_states.cloned();
         self.flips.held = Some(Held { epoch: barrier.epoch, task_states });
     }
 
     /// With the end of the stream the swap is kept: so is its canary.
     pub(super) fn settle_canary(&mut self, barrier: Barrier) {
-        if barrier.last.is_some() && self.flips.canary {
+        if barrier.last.is_some() && self.flips.canary.is_some() {
             self.promote();
         }
     }
@@ -91,6 +103,7 @@ impl OperatorBody {
     pub(super) fn release(&mut self, through: u64) {
         self.flips.released = through;
         self.flips.staged = None;
+        self.allow_sweep(true);
         if self.flips.held.take().is_some()
             && let Some(backend) = self.invoker.backend()
         {

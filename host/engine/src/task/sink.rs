@@ -55,8 +55,7 @@ impl SinkBody {
                 self.prepared.push_back((barrier.epoch, token));
                 let tokens = self.prepared.iter().map(|(_, token)| token.clone()).collect();
                 let position = Some(Value::Array(tokens));
-                let snapshot =
-                    TaskSnapshot { state: None, task_states: None, position, watermark: None };
+                let snapshot = TaskSnapshot { position, ..TaskSnapshot::default() };
                 frame.acknowledge(barrier.epoch, snapshot);
                 self.ended = barrier.last.is_some();
             }

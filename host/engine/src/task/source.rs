@@ -59,13 +59,12 @@ impl SourceBody {
                 return Ok(Step::Worked);
             }
             let snapshot = TaskSnapshot {
-                state: None,
-                task_states: None,
                 position: Some(self.source.position()),
                 watermark: match self.exhausted || drained {
                     true => Some(i64::MAX),
                     false => self.watermarks.as_ref().and_then(Generator::current),
                 },
+                ..TaskSnapshot::default()
             };
             frame.acknowledge(barrier.epoch, snapshot);
             self.ended = barrier.last.is_some();

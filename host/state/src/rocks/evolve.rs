@@ -103,9 +103,6 @@ impl RocksBackend {
         self.invocation.clear();
         self.sweeps.clear();
         self.dropped.clear();
-        let capacity = self.resources.options().write_behind_cache;
-        let new = Cells::new(schema.key(), self.key_groups, capacity);
-        free::later(std::mem::replace(&mut self.cells, new));
         self.schema = schema;
         self.open_copy(tables.directory(), catalog)?;
         self.timers.undo(families);
@@ -130,6 +127,10 @@ impl RocksBackend {
         // What cannot be removed is removed with the task's directory.
         let _ = std::fs::remove_dir_all(old_path);
         self.catalog = catalog;
+        // Its tags stand for other states.
+        let capacity = self.resources.options().write_behind_cache;
+        let cells = Cells::new(self.schema.key(), self.key_groups, capacity);
+        free::later(std::mem::replace(&mut self.cells, cells));
         self.start(&numbers)
     }
 }
