@@ -46,6 +46,7 @@ test: setup ## everything that CI runs
 check: ## formatting and lints
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/guests/Cargo.toml --check
+	cargo fmt --manifest-path tests/ledgers/Cargo.toml --all --check
 	cargo fmt --manifest-path bench/guest/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
@@ -95,4 +96,5 @@ fmt: ## formats everything
 	cargo fmt --manifest-path examples/flights/Cargo.toml
 	cargo fmt --manifest-path examples/nexmark/Cargo.toml
 	cargo fmt --manifest-path tests/guests/Cargo.toml
+	cargo fmt --manifest-path tests/ledgers/Cargo.toml --all
 	cargo fmt --manifest-path bench/guest/Cargo.toml

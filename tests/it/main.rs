@@ -13,6 +13,7 @@ mod flights;
 mod forks;
 mod kill;
 mod kinds;
+mod ledgers;
 mod misbehaving;
 mod nexmark;
 mod owners;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,23 +26,36 @@ pub(crate) fn root() -> PathBuf {
 
 /// A guest crate of the source tree, built once in a run of the tests.
 fn built(once: &'static OnceLock<Vec<u8>>, guest: &str) -> &'static [u8] {
-    once.get_or_init(|| {
-        let folder = TempDir::new().expect("a temporary folder");
-        let output = folder.path().join("guest.wasm");
-        let done = Command::new(binary())
-            .args(["build".as_ref(), root().join(guest).as_os_str(), "--output".as_ref()])
-            .arg(&output)
-            .output()
-            .expect("the binary starts");
-        assert!(done.status.success(), "{guest}: {}", String::from_utf8_lossy(&done.stderr));
-        fs::read(output).expect("the component was written")
-    })
+    once.get_or_init(|| build(guest, &[]))
+}
+
+fn build(guest: &str, arguments: &[&str]) -> Vec<u8> {
+    let folder = TempDir::new().expect("a temporary folder");
+    let output = folder.path().join("guest.wasm");
+    let done = Command::new(binary())
+        .args(["build".as_ref(), root().join(guest).as_os_str(), "--output".as_ref()])
+        .arg(&output)
+        .args(arguments)
+        .output()
+        .expect("the binary starts");
+    assert!(done.status.success(), "{guest}: {}", String::from_utf8_lossy(&done.stderr));
+    fs::read(output).expect("the component was written")
 }
 
 /// The component with the operators of `tests/guests`.
 pub(crate) fn guests() -> &'static [u8] {
     static ONCE: OnceLock<Vec<u8>> = OnceLock::new();
     built(&ONCE, "tests/guests")
+}
+
+/// A component of `tests/ledgers` by its package: `ledger-v1`.
+pub(crate) fn ledger(package: &str) -> &'static [u8] {
+    static BUILT: Mutex<BTreeMap<String, &'static [u8]>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    // They are needed until the process ends.
+    built
+        .entry(package.to_owned())
+        .or_insert_with(|| build("tests/ledgers", &["-p", package]).leak())
 }
 
 /// The component of `examples/flights`.

@@ -16,7 +16,9 @@ mod raw;
 
 use std::time::Duration;
 
-use statehouse::bindings::{Batch, Description, Failure, Guest, TimerBatch};
+use statehouse::bindings::{
+    Batch, Column, Description, Failure, Guest, MigrationGuest, OperatorMigrations, TimerBatch,
+};
 use statehouse::component::{self, Exported};
 use statehouse::prelude::*;
 
@@ -154,6 +156,16 @@ impl Guest for Component {
 
     fn on_timers(timers: TimerBatch) -> Result<(), Failure> {
         component::on_timers(timers)
+    }
+}
+
+impl MigrationGuest for Component {
+    fn migrations() -> Vec<OperatorMigrations> {
+        component::migrations(OPERATORS)
+    }
+
+    fn migrate(state: u32, version: u32, values: Column) -> Result<Column, Failure> {
+        component::migrate(state, version, values)
     }
 }
 

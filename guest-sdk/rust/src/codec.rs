@@ -4,6 +4,7 @@
 //! Which way a type goes is decided by its [`TypeId`], which the optimiser knows: no choice is left
 //! at run time.
 
+mod older;
 pub(crate) mod structure;
 pub(crate) mod word;
 
@@ -126,6 +127,11 @@ pub trait Decode: Sized + 'static {
 /// | [`Json<T>`] | JSON |
 /// | everything else | MessagePack, structs as arrays of their fields in order |
 /// | `()` as a key | nothing: the records have no key |
+///
+/// Values are read as long as their type has changed in compatible ways only since they were written: structs, wherever
+/// they are in a value, may have got `Option`s as their last fields (not within enums that are `untagged`, and not
+/// tuples), which are `None` then, and numbers may have become wider. Complete values cost nothing more for it; those
+/// that lack fields are read twice. States change in all other ways by [`KeyedState`](crate::KeyedState).
 pub trait Value: Encode + Decode {}
 
 impl<T: Encode + Decode> Value for T {}
@@ -218,7 +224,10 @@ impl<T: DeserializeOwned + 'static> Decode for T {
         } else if is::<T, Vec<u8>>() {
             cast(bytes.to_vec())
         } else {
-            Some(rmp_serde::from_slice(bytes)?)
+            Some(match rmp_serde::from_slice(bytes) {
+                Ok(value) => value,
+                Err(error) => older::read(bytes).ok_or(error)?,
+            })
         };
         Ok(read.expect("the type was compared before"))
     }

@@ -3,6 +3,7 @@
 mod cell;
 mod ledger;
 mod look;
+mod swap;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -26,7 +27,7 @@ struct Row {
 /// A record that the operator refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// The input port that it came in by.
+    /// The input port that it came in by; of a timer whose key was set aside, its name.
     pub port: String,
     /// Its event time.
     pub time: i64,
@@ -86,6 +87,8 @@ pub struct TestHarness<O: Operator> {
     ledger: Rc<Ledger>,
     opened: Option<Box<dyn Instance>>,
     rejects: Vec<Reject>,
+    /// Keys whose state could not be converted, and why.
+    aside: BTreeMap<Cell, String>,
     of: std::marker::PhantomData<O>,
 }
 
@@ -101,9 +104,9 @@ impl<O: Operator> TestHarness<O> {
         let blank = Rc::new(Ledger::default());
         let description = instance::describe::<O>(Box::new(HarnessHost(blank)), "");
         let ledger = Rc::new(Ledger::new(&description));
-        let (settings, rejects) = (Vec::new(), Vec::new());
+        let (settings, rejects, aside) = (Vec::new(), Vec::new(), BTreeMap::new());
         let of = std::marker::PhantomData;
-        Self { settings, description, ledger, opened: None, rejects, of }
+        Self { settings, description, ledger, opened: None, rejects, aside, of }
     }
 
     /// Adds a setting, as in the job file's `config` table.
@@ -172,6 +175,14 @@ impl<O: Operator> TestHarness<O> {
     /// Runs a batch; a refused row is taken out and the rest runs again.
     fn run(&mut self, port: usize, mut rows: Vec<Row>) {
         let input = self.description.inputs[port].clone();
+        rows.retain(|row| match row.key.as_ref().and_then(|key| self.aside.get(key)) {
+            None => true,
+            Some(reason) => {
+                let (port, reason) = (input.name.clone(), reason.clone());
+                self.rejects.push(Reject { port, time: row.time, reason });
+                false
+            }
+        });
         while !rows.is_empty() {
             let keys = rows.iter().map(|row| row.key.clone()).collect::<Option<Vec<_>>>();
             let (keys, slots) = keys.map_or((Vec::new(), Vec::new()), distinct);
@@ -209,7 +220,18 @@ impl<O: Operator> TestHarness<O> {
     }
 
     fn fire(&mut self, domain: TimeDomain, until: i64) {
-        while let Some((timer, due)) = self.ledger.take_due(domain, until) {
+        while let Some((timer, mut due)) = self.ledger.take_due(domain, until) {
+            due.retain(|due| match self.aside.get(&due.key) {
+                None => true,
+                Some(reason) => {
+                    let port = self.description.timers[timer as usize].name.clone();
+                    self.rejects.push(Reject { port, time: due.time, reason: reason.clone() });
+                    false
+                }
+            });
+            if due.is_empty() {
+                continue;
+            }
             let keys: Vec<_> = due.iter().map(|due| due.key.clone()).collect();
             let slots: Vec<u32> = (0..due.len() as u32).collect();
             let times = slots.iter().zip(due.iter().map(|due| due.time));

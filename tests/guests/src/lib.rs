@@ -26,7 +26,9 @@ mod raw;
 mod shape;
 mod workers;
 
-use statehouse::bindings::{Batch, Description, Failure, Guest, TimerBatch};
+use statehouse::bindings::{
+    Batch, Column, Description, Failure, Guest, MigrationGuest, OperatorMigrations, TimerBatch,
+};
 use statehouse::component::{self, Exported};
 
 const OPERATORS: &[Exported] = &[
@@ -68,6 +70,16 @@ impl Guest for Component {
 
     fn on_timers(timers: TimerBatch) -> Result<(), Failure> {
         component::on_timers(timers)
+    }
+}
+
+impl MigrationGuest for Component {
+    fn migrations() -> Vec<OperatorMigrations> {
+        component::migrations(OPERATORS)
+    }
+
+    fn migrate(state: u32, version: u32, values: Column) -> Result<Column, Failure> {
+        component::migrate(state, version, values)
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! State is changed in place, and each change noted so that it can be taken back.
 
+mod handover;
 mod host;
 mod states;
 mod tasks;
@@ -16,6 +17,7 @@ use super::{LogLine, Row, level_name};
 use crate::bindings::{
     Description, State, TaskState, TimeDomain, TtlUpdate, TtlVisibility, ValueType,
 };
+pub(super) use handover::Routes;
 use states::{Place, Stamped, States};
 use tasks::Tasks;
 

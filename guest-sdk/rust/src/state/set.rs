@@ -105,7 +105,7 @@ impl<T: Value> SetState<T> {
     /// Adds an element. Adding what is there changes nothing.
     pub fn add(&self, element: &T) {
         self.each(|rows, slot| {
-            rows.known[slot].added.insert(element::write(element)?);
+            rows.known[slot].added.insert(write(element)?);
             Ok(())
         });
     }
@@ -124,7 +124,7 @@ impl<T: Value> SetState<T> {
     /// Whether an element is in the set.
     pub fn contains(&self, element: &T) -> bool {
         let is = self.each(|rows, slot| {
-            let element = element::write(element)?;
+            let element = write(element)?;
             let known = rows.look(&self.call, &self.sets.of, slot)?;
             let kept = known.kept.as_ref().is_some_and(|kept| kept.contains(&element));
             Ok(kept || known.added.contains(&element))

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use statehouse_operator::{Description, Port};
+use statehouse_operator::{Description, Migrations, Port, Renamed};
 use statehouse_wasm::Inspection;
 
 use super::{log, print};
@@ -45,6 +45,9 @@ fn text(inspection: &Inspection) -> String {
     let mut text = String::new();
     for operator in &inspection.operators {
         text.push_str(&operator_text(operator));
+        if let Some(migrations) = inspection.migrations.get(&operator.name) {
+            text.push_str(&migrations_text(migrations));
+        }
         text.push('\n');
     }
     text.push_str("imports\n");
@@ -116,6 +119,21 @@ pub(super) fn operator_text(operator: &Description) -> String {
         metrics.map(|metric| format!("{}: {}", metric.name, name_of(&metric.kind))).collect(),
     );
     text
+}
+
+/// What an operator takes over from its earlier versions.
+fn migrations_text(migrations: &Migrations) -> String {
+    let renames = migrations.renames.iter().map(|rename| {
+        let what = match rename.kind {
+            Renamed::State => "state",
+            Renamed::Timer => "timer",
+        };
+        format!("{what} {}, now {}", rename.was, rename.now)
+    });
+    let steps = migrations.steps.iter();
+    let steps = steps.map(|step| format!("{} of schema version {}", step.state, step.from_version));
+    let lines = renames.chain(steps).map(|line| format!("    {line}\n"));
+    lines.fold("  takes over\n".to_owned(), |text, line| text + &line)
 }
 
 fn port(port: &Port) -> String {

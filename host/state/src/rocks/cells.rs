@@ -101,7 +101,7 @@ impl Cells {
         self.sets.iter().map(CellSet::dirty).sum()
     }
 
-    fn used_bytes(&self) -> usize {
+    pub(super) fn used_bytes(&self) -> usize {
         self.sets.iter().map(|set| set.table.used_bytes()).sum()
     }
 

@@ -3,6 +3,7 @@
 use rocksdb::Range;
 
 use super::cells::Cached;
+use super::migrate::Sweep;
 use super::walk::{self, Limits, Stop};
 use super::{RocksBackend, keys};
 use crate::declaration::StateId;
@@ -22,27 +23,35 @@ impl RocksBackend {
     /// How many values or entries a state has. None only if there are none.
     pub(super) fn count_values(&self, state: StateId) -> u64 {
         let Some(&tag) = self.tags.states.get(state.0 as usize) else { return 0 };
-        let dirty = self.cells.place_of(state).map_or(0, |place| self.cells.dirty_values(place));
         let sweep = self.sweeps.iter().find(|sweep| sweep.from_tag() == tag);
-        let left = sweep.map_or(0, |sweep| sweep.left());
+        // What a sweep has been through is what it left behind.
+        let outside = match sweep {
+            Some(sweep) if sweep.dirty.is_none() => sweep.left(),
+            _ => self.cells.place_of(state).map_or(0, |place| self.cells.dirty_values(place)),
+        };
         let mut first = Vec::new();
         keys::push_head(&mut first, self.range.start as u16, tag);
         let from = match sweep {
             Some(sweep) => sweep.next.as_ref(),
             None => Some(&first),
         };
-        let stored = match from.map(|from| self.count_stored(state, tag, from)) {
+        let stored = match from.map(|from| self.count_stored(state, sweep, (tag, from))) {
             Some(Ok((counted, true))) => counted,
             // That storage fails is found out by whoever reads the values.
             Some(Ok((counted, false))) => self.estimate(tag).max(counted),
             Some(Err(_)) => self.estimate(tag).max(1),
             None => 0,
         };
-        stored + dirty + left
+        stored + outside
     }
 
     /// Counts what RocksDB has from a key on, without what caches know better. Whether that is all.
-    fn count_stored(&self, state: StateId, tag: u16, from: &[u8]) -> Result<(u64, bool), Error> {
+    fn count_stored(
+        &self,
+        state: StateId,
+        sweep: Option<&Sweep>,
+        (tag, from): (u16, &[u8]),
+    ) -> Result<(u64, bool), Error> {
         let place = self.cells.place_of(state);
         let words = self.schema.key().is_words();
         let (mut counted, mut looks) = (0, LOOKS_MAX);
@@ -58,6 +67,7 @@ impl RocksBackend {
                 Some(Cached::Absent { .. } | Cached::Delta(_)) => false,
                 Some(Cached::Unknown) | None => true,
             };
+            let counts = counts && !sweep.is_some_and(|sweep| sweep.has_left(key));
             counted += u64::from(counts);
             Ok(counted < COUNTED_MAX && looks > 0)
         })?;

@@ -44,6 +44,16 @@ impl States {
         }
     }
 
+    /// Takes the values of a state away.
+    pub(super) fn take(&mut self, state: usize) -> Vec<(Place, Stamped)> {
+        self.values.extract_if(.., |place, _| place.state == state).collect()
+    }
+
+    /// Goes on with the numbers of another's elements.
+    pub(super) fn count_from(&mut self, other: &Self) {
+        self.next = other.next;
+    }
+
     pub(super) fn cell(&self, state: usize, key: &Cell) -> Option<&Stamped> {
         self.get(&Place { state, key: key.clone(), entry: None })
     }

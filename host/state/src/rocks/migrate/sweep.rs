@@ -13,7 +13,7 @@ pub(in crate::rocks) struct Sweep {
     /// The tags of the two.
     tags: (u16, u16),
     /// Where to go on among the values that RocksDB had not got when the sweep began. `None` once these are done.
-    pub(super) dirty: Option<DirtyFrom>,
+    pub(in crate::rocks) dirty: Option<DirtyFrom>,
     /// Where to go on in RocksDB. `None` at the end.
     pub(in crate::rocks) next: Option<Vec<u8>>,
     /// The keys of values that could not be converted.
@@ -61,7 +61,7 @@ impl Sweep {
         }
     }
 
-    pub(super) fn has_left(&self, key: &[u8]) -> bool {
+    pub(in crate::rocks) fn has_left(&self, key: &[u8]) -> bool {
         self.left.contains(key)
     }
 

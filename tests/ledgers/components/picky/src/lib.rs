@@ -1,0 +1,3 @@
+//! The ledger that does not convert every value.
+
+statehouse::export!(ledgers::odd::Picky);

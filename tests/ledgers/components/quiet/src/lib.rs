@@ -1,0 +1,3 @@
+//! The ledger that keeps rows back.
+
+statehouse::export!(ledgers::odd::Quiet);

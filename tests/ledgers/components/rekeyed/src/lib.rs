@@ -1,0 +1,3 @@
+//! The ledger with keys of another type.
+
+statehouse::export!(ledgers::odd::Rekeyed);

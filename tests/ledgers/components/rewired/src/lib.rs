@@ -1,0 +1,3 @@
+//! The ledger with another output.
+
+statehouse::export!(ledgers::odd::Rewired);

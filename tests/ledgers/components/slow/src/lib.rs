@@ -1,0 +1,3 @@
+//! The ledger that takes its time.
+
+statehouse::export!(ledgers::odd::Slow);

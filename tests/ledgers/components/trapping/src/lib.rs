@@ -1,0 +1,3 @@
+//! The ledger that traps.
+
+statehouse::export!(ledgers::odd::Trapping);

@@ -1,0 +1,3 @@
+//! The ledger with another name for its state.
+
+statehouse::export!(ledgers::odd::Unmapped);

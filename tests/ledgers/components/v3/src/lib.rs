@@ -1,0 +1,3 @@
+//! Version 3 of the ledger.
+
+statehouse::export!(ledgers::v3::Ledger);

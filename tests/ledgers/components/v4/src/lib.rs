@@ -1,0 +1,3 @@
+//! Version 4 of the ledger.
+
+statehouse::export!(ledgers::v4::Ledger);
