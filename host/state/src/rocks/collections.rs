@@ -202,7 +202,7 @@ impl Collection {
         next_element: &mut u64,
     ) -> Result<(), Error> {
         let all = writes;
-        let writes = all.state(state);
+        let Some(writes) = all.of(state) else { return Ok(()) };
         let mut before = Before::new(self, database, of, writes)?;
         let (mut key, mut value) = (Vec::new(), Vec::new());
         for (write, (&slot, &op)) in writes.slots.iter().zip(&writes.ops).enumerate() {

@@ -12,7 +12,7 @@ use super::collections::Collection;
 use super::database::Database;
 use super::timers::Families;
 use super::{RocksBackend, files, free};
-use crate::declaration::{self, StateDeclaration, TimerDeclaration, Ttl};
+use crate::declaration::{self, StateDeclaration, TimerDeclaration};
 use crate::error::Error;
 use crate::segment::Schema;
 use crate::snapshot::Tables;
@@ -41,8 +41,10 @@ impl RocksBackend {
                 ),
             });
         }
-        declaration::check_all(states, timers)?;
-        check_kept(self.schema.states(), states)?;
+        declaration::check_evolution(
+            (self.schema.states(), self.schema.timers()),
+            (states, timers),
+        )?;
         let mut schema = Schema::new(self.schema.key(), states, timers);
         if self.schema.drops_unclaimed() {
             schema.drop_unclaimed();
@@ -133,23 +135,4 @@ impl RocksBackend {
         free::later(std::mem::replace(&mut self.cells, cells));
         self.start(&numbers)
     }
-}
-
-/// Refuses states that are there already and are declared otherwise now.
-fn check_kept(before: &[StateDeclaration], now: &[StateDeclaration]) -> Result<(), Error> {
-    for state in now {
-        let Some(known) = before.iter().find(|known| known.is_same(state)) else { continue };
-        let form = |state: &StateDeclaration| {
-            let ttl = state.ttl.map(|ttl| Ttl { milliseconds: 0, ..ttl });
-            (state.kind, state.value, state.entry_key(), state.merge, ttl)
-        };
-        if form(known) != form(state) {
-            let reason = format!(
-                "it is there at schema version {} in another form; raise the schema version, or give it another name",
-                state.schema_version
-            );
-            return Err(Error::Declaration { state: state.name.clone(), reason });
-        }
-    }
-    Ok(())
 }

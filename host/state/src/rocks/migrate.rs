@@ -64,7 +64,7 @@ impl RocksBackend {
         let tags = &self.tags.states;
         self.sweeps.retain(|sweep| {
             let from = tags.iter().position(|tag| *tag == sweep.from_tag());
-            from.is_some_and(|id| writes.state(StateId(id as u32)).slots.is_empty())
+            from.is_some_and(|id| writes.of(StateId(id as u32)).is_none())
         });
     }
 

@@ -217,8 +217,8 @@ impl CellSet {
     pub(super) fn prepare(&mut self, database: &Database, writes: &WriteSet) -> Result<(), Error> {
         for cell in 0..self.layout.cells.len() {
             let layout = &self.layout.cells[cell];
-            let Some(state) = layout.state else { continue };
-            let StateWrites { slots, ops, .. } = writes.state(state);
+            let Some(of_state) = layout.state.and_then(|state| writes.of(state)) else { continue };
+            let StateWrites { slots, ops, .. } = of_state;
             let blind = layout.merges_blindly();
             let reads = |op: WriteOp| match op {
                 WriteOp::Touch => {
@@ -242,8 +242,7 @@ impl CellSet {
     pub(super) fn apply(&mut self, writes: &WriteSet) {
         for cell in 0..self.layout.cells.len() {
             let layout = &self.layout.cells[cell];
-            let Some(state) = layout.state else { continue };
-            let of_state = writes.state(state);
+            let Some(of_state) = layout.state.and_then(|state| writes.of(state)) else { continue };
             let (table, rows) = (&mut self.table, &self.rows);
             match (&of_state.values, layout.ttl) {
                 (Column::Words(values), None) => {
