@@ -121,19 +121,16 @@ impl Invoker {
     /// # Errors
     /// If a value cannot be converted and the policy says that the job fails, or the host cannot do its part.
     pub fn sweep(&mut self, limit: usize) -> Result<Sweep, InvokeError> {
-        let mut sweep = Sweep { done: true, ..Sweep::default() };
-        let mut place = 0;
-        while let Some(migration) = &self.migration
-            && place < migration.moves.len()
-            && sweep.moved < limit as u64
-        {
-            let budget = limit - sweep.moved as usize;
-            sweep.done &= self.sweep_one(place, budget, &mut sweep)?;
-            place += 1;
+        let mut sweep = Sweep::default();
+        let moves = self.migration.as_ref().map_or(0, |migration| migration.moves.len());
+        // One after the other: a backend goes on where it was only with the move that it did last.
+        for place in 0..moves {
+            let budget = limit.saturating_sub(sweep.moved as usize);
+            if budget == 0 || !self.sweep_one(place, budget, &mut sweep)? {
+                return Ok(sweep);
+            }
         }
-        let all = self.migration.as_ref().is_none_or(|migration| place == migration.moves.len());
-        sweep.done &= all;
-        sweep.done &= self.let_go()?;
+        sweep.done = self.let_go()?;
         Ok(sweep)
     }
 
@@ -174,11 +171,7 @@ impl Invoker {
         let mut failed = Vec::new();
         let moves = self.migration.as_ref().map_or(0, |migration| migration.moves.len());
         for place in 0..moves {
-            let from = self.migration.as_ref().map(|left| left.moves[place].step.values.from);
-            let backend = self.call.backend.as_ref();
-            if from.zip(backend).is_some_and(|(from, backend)| backend.values(from) > 0) {
-                self.move_values(place, Which::Invocation, &mut failed)?;
-            }
+            self.move_values(place, Which::Invocation, &mut failed)?;
         }
         Ok(failed)
     }
