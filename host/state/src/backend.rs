@@ -189,6 +189,9 @@ pub trait Backend: Send + fmt::Debug {
     /// When the earliest timer of that clock is to fire.
     fn next_timer(&self, domain: TimeDomain) -> Option<i64>;
 
+    /// Whether any timer of that family is set.
+    fn has_timers(&self, timer: TimerId) -> bool;
+
     /// The earliest timers with a time of at most `until`, of one family, at most `limit` of them, and for each key
     /// none but its earliest. The timers stay set: whoever fires them deletes them in the write set of the firing.
     fn due_timers(&mut self, domain: TimeDomain, until: i64, limit: usize) -> Option<DueTimers>;
