@@ -247,11 +247,13 @@ pub trait Backend: Send + fmt::Debug {
 
     /// From now on serves these declarations, with these ids: states and timers that it has already, by name and schema
     /// version, keep what they hold; new ones are empty; those that are not named any more are gone with what they hold.
-    /// Takes the same time whatever the size of the state. No snapshot may be running, no invocation begun.
+    /// Takes the same time whatever the size of the state. No snapshot may be running, no invocation begun. Where something
+    /// was taken away, the next snapshot is full. What could not be moved so far is tried again.
     ///
     /// # Errors
     /// If a declaration cannot be served, or one of a state that is there differs from it in more than the structure of
-    /// values and the length of its time-to-live, or a snapshot runs; then nothing has changed.
+    /// values and the length of its time-to-live, or timers that are there are on another clock, or a snapshot runs; then
+    /// nothing has changed.
     fn evolve(
         &mut self,
         states: &[StateDeclaration],

@@ -67,12 +67,15 @@ impl HeapBackend {
                 // Rows and groups without values count less, but they count.
                 let (mut left, mut budget) = (limit, limit.saturating_mul(8).saturating_add(1024));
                 while left > 0 && budget > 0 && !moved.done {
-                    let mut rows = left.min(ROWS_MAX);
+                    let (first, mut rows) = (at.at, left.min(ROWS_MAX));
                     left -= rows;
                     let gathered = self.gather(&source, false, &mut at, &mut rows, &mut budget);
                     left += rows;
                     moved.done = gathered.done;
                     self.apply(&source, gathered, &mut moved, convert)?;
+                    for group in &mut self.groups[first..at.at] {
+                        group.compact(&self.layouts, self.version);
+                    }
                 }
                 if !moved.done {
                     self.cursor = Some(Cursor { values, at });
