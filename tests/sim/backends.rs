@@ -27,8 +27,7 @@ impl Backends {
     /// On the heap, which can take state out of the tables of a life before.
     pub(crate) fn heap(folder: &Path) -> Self {
         let factory: Arc<BackendFactory> = Arc::new(|request| {
-            let BackendRequest { description, key_groups, range, .. } = request;
-            let (states, timers) = (&description.states, &description.timers);
+            let BackendRequest { states, timers, key_groups, range, .. } = request;
             let heap = HeapBackend::new(layout(&request), states, timers, key_groups, range)?;
             Ok(Box::new(heap) as Box<dyn Backend>)
         });
@@ -50,8 +49,8 @@ impl Backends {
         });
         let own = folder.to_owned();
         let factory: Arc<BackendFactory> = Arc::new(move |request| {
-            let BackendRequest { node, task, description, key_groups, range } = request;
-            let declared = (&description.states[..], &description.timers[..]);
+            let BackendRequest { node, task, states, timers, key_groups, range, .. } = request;
+            let declared = (states, timers);
             let (own, groups) = (own.join(format!("{node}-{task}")), (key_groups, range));
             let rocks = RocksBackend::open(&own, resources, layout(&request), declared, groups)?;
             Ok(Box::new(rocks) as Box<dyn Backend>)

@@ -90,6 +90,7 @@ impl CheckpointStore {
             return Err(Error::CollectedMeanwhile { epoch: manifest.epoch, object });
         }
         let mut report = self.copy_missing(manifest, to).await?;
+        self.copy_components(manifest, to).await?;
         let savepoint = paths::savepoint(name)?;
         let created = to.create_root(&savepoint, manifest).await?;
         // The names of what was copied are not new. A late deletion of an owner there that has been overtaken may have
@@ -131,6 +132,18 @@ impl CheckpointStore {
             })
             .await?;
         Ok(report)
+    }
+
+    /// Copies the components that the checkpoint names. Releases before those that keep components left none.
+    async fn copy_components(&self, manifest: &Manifest, to: &Self) -> Result<(), Error> {
+        for component in manifest.operators.iter().filter_map(|operator| operator.component) {
+            match self.component(component).await {
+                Ok(bytes) => _ = to.put_component(bytes).await?,
+                Err(Error::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Whether this store itself has an object under the pack's name with the pack's length.

@@ -122,10 +122,13 @@ impl CheckpointStore {
     /// # Errors
     /// [`Error::Fenced`] if one has; failures of the store.
     pub async fn check_lease(&self, lease: &Lease) -> Result<(), Error> {
-        match self.newest_generation(Some(lease.generation)).await? {
-            Some(newest) if newest > lease.generation => {
-                Err(Error::Fenced { mine: lease.generation, newest })
-            }
+        self.check_generation(lease.generation).await
+    }
+
+    /// The same for the number alone.
+    pub(crate) async fn check_generation(&self, mine: Generation) -> Result<(), Error> {
+        match self.newest_generation(Some(mine)).await? {
+            Some(newest) if newest > mine => Err(Error::Fenced { mine, newest }),
             _ => Ok(()),
         }
     }

@@ -81,10 +81,12 @@
 
 mod background;
 mod collect;
+mod components;
 mod copy;
 mod digest;
 mod error;
 mod fence;
+mod history;
 mod lock;
 mod manifest;
 mod manifests;
@@ -105,6 +107,10 @@ pub use digest::{Digest, ParseDigestError};
 pub use error::Error;
 pub use fence::Lease;
 pub use fence::start::{StartPlace, StartPoint};
+pub use history::{
+    ComponentVersion, HistoryEntry, HistoryEvent, HistoryOperator, HistoryRecord, HistoryWriter,
+    SwapSavepoint,
+};
 pub use lock::DirectoryLock;
 pub use manifest::{
     Epoch, FORMAT_VERSION, FileRef, FormatError, Generation, KEY_GROUPS_MAX, Location, Manifest,

@@ -11,6 +11,8 @@
 //! pins/<id>.json                                             a checkpoint that someone else still needs
 //! origins/<id>.json                                          another store that holds packs of this one
 //! condemned/<generation, 20 digits>-<number, 20 digits>.json what a collection is about to delete
+//! components/<64 hexadecimal digits>.wasm                    a component; the BLAKE3 hash of its bytes
+//! history/<generation, 20 digits>-<number, 20 digits>.json   what an owner did with the job's components
 //! .probe                                                     tells whether conditions of writes are honoured
 //! ```
 //!
@@ -36,9 +38,14 @@ const SAVEPOINTS: &str = "savepoints";
 const PINS: &str = "pins";
 const ORIGINS: &str = "origins";
 const CONDEMNED: &str = "condemned";
+const COMPONENTS: &str = "components";
+const HISTORY: &str = "history";
 
 /// How the name of every file of JSON ends.
 const JSON: &str = ".json";
+
+/// How the name of every component ends.
+const WASM: &str = ".wasm";
 
 /// The longest name of a savepoint.
 const NAME_BYTES_MAX: usize = 150;
@@ -194,7 +201,7 @@ pub(crate) fn origins() -> Path {
 
 /// The name of a list of condemned objects.
 pub(crate) fn condemned(generation: Generation, sequence: u64) -> Path {
-    Path::from_iter([CONDEMNED, &format!("{:020}-{sequence:020}{JSON}", generation.0)])
+    Path::from_iter([CONDEMNED, &numbered(generation, sequence)])
 }
 
 /// Where lists of condemned objects are listed.
@@ -204,9 +211,40 @@ pub(crate) fn condemned_lists() -> Path {
 
 /// Generation and number of a list of condemned objects; `None` for anything else that may lie there.
 pub(crate) fn condemned_by(name: &Path) -> Option<(Generation, u64)> {
-    let (owner, sequence) = name.filename()?.strip_suffix(JSON)?.split_once('-')?;
-    let found = (Generation(number(owner)?), number(sequence)?);
+    let found = numbered_by(name)?;
     (*name == condemned(found.0, found.1)).then_some(found)
+}
+
+/// The name of the component with this digest.
+pub(crate) fn component(digest: Digest) -> Path {
+    Path::from_iter([COMPONENTS, &format!("{digest}{WASM}")])
+}
+
+/// Where components are listed.
+pub(crate) fn components() -> Path {
+    Path::from(COMPONENTS)
+}
+
+/// The digest in a component's name; `None` for anything else that may lie there.
+pub(crate) fn component_digest(name: &Path) -> Option<Digest> {
+    let digest = name.filename()?.strip_suffix(WASM)?.parse().ok()?;
+    (*name == component(digest)).then_some(digest)
+}
+
+/// The name of an entry of the history.
+pub(crate) fn history(generation: Generation, sequence: u64) -> Path {
+    Path::from_iter([HISTORY, &numbered(generation, sequence)])
+}
+
+/// Where the history is listed.
+pub(crate) fn histories() -> Path {
+    Path::from(HISTORY)
+}
+
+/// Generation and number of an entry of the history; `None` for anything else that may lie there.
+pub(crate) fn history_of(name: &Path) -> Option<(Generation, u64)> {
+    let found = numbered_by(name)?;
+    (*name == history(found.0, found.1)).then_some(found)
 }
 
 /// What a new owner creates twice, to learn whether the store honours conditions.
@@ -233,6 +271,16 @@ fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     name.bytes().all(plain)
         && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+}
+
+/// The file of one of the objects that an owner numbers.
+fn numbered(generation: Generation, sequence: u64) -> String {
+    format!("{:020}-{sequence:020}{JSON}", generation.0)
+}
+
+fn numbered_by(name: &Path) -> Option<(Generation, u64)> {
+    let (owner, sequence) = name.filename()?.strip_suffix(JSON)?.split_once('-')?;
+    Some((Generation(number(owner)?), number(sequence)?))
 }
 
 fn number(digits: &str) -> Option<u64> {

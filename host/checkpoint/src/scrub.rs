@@ -39,6 +39,8 @@ pub struct ScrubReport {
     pub packs: usize,
     /// Their bytes.
     pub pack_bytes: u64,
+    /// Components that were read.
+    pub components: usize,
     /// Packs that nothing names: of the checkpoint that is being made, or to be collected.
     pub unnamed_packs: usize,
     /// What is wrong, by object.
@@ -99,12 +101,15 @@ impl CheckpointStore {
             }
         }
         let before = report.damage.len();
+        self.scrub_components(&mut report).await?;
         self.scrub_packs(named, &mut report).await?;
         if let Some(other) = repair_from {
             for damage in &mut report.damage[before..] {
-                damage.is_repaired = self.repair_pack(&damage.object, other).await?;
+                damage.is_repaired = self.repair_pack(&damage.object, other).await?
+                    || self.repair_component(&damage.object, other).await?;
             }
         }
+        report.damage.sort_by(|a, b| a.object.cmp(&b.object));
         Ok(report)
     }
 
@@ -166,6 +171,20 @@ impl CheckpointStore {
             let object = paths::origin(&id)?;
             let read = self.read_origin_record(&object).await;
             self.judge(&object, read, report).await?;
+        }
+        for name in self.history_names().await? {
+            let read = self.read_history_entry(&name).await;
+            self.judge(&name, read, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads all components that are in this store itself.
+    async fn scrub_components(&self, report: &mut ScrubReport) -> Result<(), Error> {
+        for digest in self.own_components().await? {
+            let read = self.own_component(digest).await;
+            let read = self.judge(&paths::component(digest), read, report).await?;
+            report.components += usize::from(read.is_some());
         }
         Ok(())
     }
@@ -229,7 +248,6 @@ impl CheckpointStore {
                 Err(error) => return Err(error),
             }
         }
-        report.damage.sort_by(|a, b| a.object.cmp(&b.object));
         Ok(())
     }
 

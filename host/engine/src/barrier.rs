@@ -29,6 +29,11 @@ impl Alignment {
         self.mode == Mode::ExactlyOnce && self.ahead[channel] > 0
     }
 
+    /// Whether a barrier has come in on a channel and not on all.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.current.is_empty()
+    }
+
     /// Takes a barrier, and yields it if it was the last one missing.
     pub(crate) fn arrive(&mut self, channel: usize, barrier: Barrier) -> Option<Barrier> {
         assert!(!self.is_blocked(channel), "a blocked channel is not read");
@@ -49,9 +54,15 @@ impl Alignment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::element::BarrierKind;
 
     fn barrier(epoch: u64) -> Barrier {
-        Barrier { epoch, builds_on: epoch.checked_sub(1), last: None }
+        Barrier {
+            epoch,
+            builds_on: epoch.checked_sub(1),
+            last: None,
+            kind: BarrierKind::Checkpoint,
+        }
     }
 
     #[test]

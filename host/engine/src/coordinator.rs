@@ -11,9 +11,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::element::{Barrier, Last, TaskIndex};
-use crate::handle::{Ending, Stop};
+use self::swap::{Swap, SwapWish};
+use crate::element::{Barrier, BarrierKind, Last, TaskIndex};
+use crate::handle::Stop;
 use crate::settings::CheckpointSettings;
+use crate::swap::SwapStage;
+
+pub(crate) mod swap;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,10 @@ pub(crate) enum Event {
     },
     Exhausted,
     Finished,
+    /// A task cannot go on.
+    TaskFailed {
+        reason: String,
+    },
     /// The job cannot go on.
     Failed {
         reason: String,
@@ -43,6 +51,22 @@ pub(crate) enum Event {
     Savepoint {
         then: Option<Stop>,
     },
+    /// The user wants a swap.
+    Swap(SwapWish),
+    /// The checkpoint before the swap is about to be published, and cannot be pinned.
+    PinFailed {
+        reason: String,
+    },
+    Flipped {
+        task: TaskIndex,
+        epoch: u64,
+    },
+    /// The trial of a swap has gone well.
+    Keep,
+    /// There is to be no swap.
+    RollBack {
+        reason: String,
+    },
 }
 
 /// What is to be done.
@@ -56,8 +80,12 @@ pub(crate) enum Command {
     Discard { from: u64, reason: String },
     /// Tell the sinks that this checkpoint exists.
     Commit { epoch: u64 },
-    /// The job is done.
-    Complete(Ending),
+    /// The swap is at this stage now.
+    Swap(SwapStage),
+    /// The run ends; another one is to go on from this checkpoint.
+    RollBack { to: u64, reason: String },
+    /// The job is done, because it was stopped or because its sources are.
+    Complete { stopped: Option<Stop> },
     /// The job cannot go on.
     Fail { reason: String },
 }
@@ -112,9 +140,12 @@ pub(crate) struct Coordinator {
     next_trigger: Option<i64>,
     failures_in_row: u32,
     stop: Option<Stop>,
-    /// What the job has come to once its last barrier has passed.
-    ending: Ending,
+    /// What the job has come to once its last barrier has passed: whether it was stopped.
+    stopped: Option<Stop>,
     savepoint_wanted: bool,
+    swap: Option<Swap>,
+    /// Whether a swap is kept with the next checkpoint, which is wanted at once.
+    keep_wanted: bool,
 }
 
 impl Coordinator {
@@ -140,8 +171,10 @@ impl Coordinator {
             settings,
             failures_in_row: 0,
             stop: None,
-            ending: Ending::Finished,
+            stopped: None,
             savepoint_wanted: false,
+            swap: None,
+            keep_wanted: false,
         }
     }
 
@@ -150,8 +183,12 @@ impl Coordinator {
         let expiries = self.under_way().filter_map(|attempt| self.expiry(attempt));
         // A last barrier waits for what is being published, and takes the place of those that the interval would bring.
         let interval = self.last_wanted().is_none() && self.has_room() && !self.must_rest();
-        let trigger = self.next_trigger.filter(|_| interval);
-        expiries.chain(trigger).min().filter(|_| self.stage != Stage::Ended)
+        let trigger = self.next_trigger.filter(|_| interval && !self.is_swap_exclusive());
+        expiries
+            .chain(trigger)
+            .chain(self.flip_expiry())
+            .min()
+            .filter(|_| self.stage != Stage::Ended)
     }
 
     /// Takes an event; `now` in milliseconds.
@@ -161,14 +198,17 @@ impl Coordinator {
             return commands;
         }
         match event {
-            Event::Tick => self.check_timeout(now, &mut commands),
+            Event::Tick => {
+                self.check_timeout(now, &mut commands);
+                self.check_flip(now, &mut commands);
+            }
             Event::Acknowledged { task, epoch } => {
                 self.acknowledged(now, task, epoch, &mut commands);
             }
             Event::Exhausted => self.sources_running -= 1,
             Event::Stop(Stop::Cancel) => {
                 self.stage = Stage::Ended;
-                commands.push(Command::Complete(Ending::Stopped(Stop::Cancel)));
+                commands.push(Command::Complete { stopped: Some(Stop::Cancel) });
                 return commands;
             }
             Event::Stop(stop) => self.stop = self.stop.max(Some(stop)),
@@ -177,6 +217,11 @@ impl Coordinator {
                 self.stop = self.stop.max(then);
             }
             Event::Finished => self.finished(&mut commands),
+            Event::TaskFailed { reason } => {
+                if !self.roll_back(&reason, &mut commands) {
+                    self.fail(reason, &mut commands);
+                }
+            }
             Event::Failed { reason } => self.fail(reason, &mut commands),
             Event::Published { epoch } => self.published(now, epoch, &mut commands),
             Event::PublishFailed { epoch, reason } => {
@@ -184,6 +229,13 @@ impl Coordinator {
                 if self.publishing.iter().any(|attempt| attempt.barrier.epoch == epoch) {
                     self.attempt_failed(now, reason, &mut commands);
                 }
+            }
+            Event::Swap(wish) => self.swap_wanted(wish, &mut commands),
+            Event::PinFailed { reason } => self.pin_failed(&reason, &mut commands),
+            Event::Flipped { task, epoch } => self.flipped(now, task, epoch, &mut commands),
+            Event::Keep => self.keep(&mut commands),
+            Event::RollBack { reason } => {
+                self.undo_swap(&reason, &mut commands);
             }
         }
         self.trigger(now, &mut commands);
@@ -233,6 +285,7 @@ impl Coordinator {
             attempt.since = now;
         }
         self.publishing.push_back(attempt);
+        self.swap_publishing();
         commands.push(Command::Publish { epoch });
     }
 
@@ -245,13 +298,14 @@ impl Coordinator {
         self.failures_in_row = 0;
         self.schedule(now);
         commands.push(Command::Commit { epoch });
+        self.swap_published(epoch, commands);
     }
 
     fn finished(&mut self, commands: &mut Vec<Command>) {
         self.tasks_running -= 1;
         if self.tasks_running == 0 {
             self.stage = Stage::Ended;
-            commands.push(Command::Complete(self.ending));
+            commands.push(Command::Complete { stopped: self.stopped });
         }
     }
 
@@ -264,11 +318,13 @@ impl Coordinator {
     fn attempt_failed(&mut self, now: i64, reason: String, commands: &mut Vec<Command>) {
         let Some(oldest) = self.under_way().next() else { return };
         let (from, last) = (oldest.barrier.epoch, oldest.barrier.last);
-        self.failures_in_row += 1;
+        // What only the swap was for does not count: the job is as well off without it.
+        let counts = !self.refuse_pinning(&reason, commands);
+        self.failures_in_row += u32::from(counts);
         let tolerable = self.settings.tolerable_failed;
         if last.is_some() {
             self.fail(reason, commands);
-        } else if self.failures_in_row > tolerable {
+        } else if counts && self.failures_in_row > tolerable {
             let reason = format!(
                 "{reason}; that is failure {} in a row, and `tolerable-failed` is {tolerable}",
                 self.failures_in_row
@@ -278,6 +334,7 @@ impl Coordinator {
             self.publishing.clear();
             self.collecting = None;
             self.schedule(now);
+            self.keep_again(now);
             commands.push(Command::Discard { from, reason });
         }
     }
@@ -320,32 +377,45 @@ impl Coordinator {
     }
 
     fn trigger(&mut self, now: i64, commands: &mut Vec<Command>) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        self.settle_swap(commands);
+        if self.is_swap_exclusive() {
+            return self.trigger_swap(now, commands);
+        }
         if !self.has_room() {
             return;
         }
         let last = self.last_wanted();
         let due = self.next_trigger.is_some_and(|time| time <= now) && !self.must_rest();
+        let wanted = self.savepoint_wanted && self.durable || self.keep_wanted;
         let triggers = match last {
             Some(_) => self.publishing.is_empty(),
-            None => due || self.savepoint_wanted && self.durable,
+            None => due || wanted,
         };
         if !triggers {
             return;
         }
         let newest = self.under_way().last().map(|attempt| attempt.barrier.epoch);
         let builds_on = newest.or(self.completed);
-        let barrier = Barrier { epoch: self.next_epoch, builds_on, last };
-        self.next_epoch += 1;
-        self.savepoint_wanted = false;
-        self.collecting = Some(Attempt { barrier, since: now, missing: self.tasks.clone() });
+        let kind = BarrierKind::Checkpoint;
+        let barrier = Barrier { epoch: self.next_epoch, builds_on, last, kind };
         if last.is_some() {
             self.stage = Stage::Ending;
-            let stop = self.stop.filter(|_| self.sources_running > 0);
-            self.ending = stop.map_or(Ending::Finished, Ending::Stopped);
+            self.stopped = self.stop.filter(|_| self.sources_running > 0);
         }
         if due {
             self.schedule(now);
         }
+        self.collect(now, barrier, commands);
+    }
+
+    /// Begins a checkpoint.
+    fn collect(&mut self, now: i64, barrier: Barrier, commands: &mut Vec<Command>) {
+        self.next_epoch += 1;
+        (self.savepoint_wanted, self.keep_wanted) = (false, false);
+        self.collecting = Some(Attempt { barrier, since: now, missing: self.tasks.clone() });
         commands.push(Command::Trigger(barrier));
     }
 }

@@ -6,13 +6,19 @@ use std::sync::Arc;
 use crate::channel::{Receiver, Sender};
 use crate::clock::Clock;
 use crate::coordinator::{Command, Coordinator, Event};
-use crate::element::{Control, Report, TaskIndex};
+use crate::element::{Barrier, BarrierKind, Control, Report, TaskIndex};
 use crate::graph::Graph;
-use crate::handle::{Ending, JobHandle, Stop, TaskKind};
+use crate::handle::desk::Taken;
+use crate::handle::{JobHandle, Stop, TaskKind};
 use crate::publish::CheckpointRecord;
 use crate::publish::assembly::Place;
 use crate::publish::line::{DriverLine, Order, Outcome};
 use crate::savepoint::{Asked, SavepointRecord};
+use crate::swap::Decision;
+
+mod swap;
+
+use self::swap::Swapping;
 
 /// What a turn of the driver came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +28,12 @@ pub enum Turn {
         /// When to turn again at the latest.
         until: Option<i64>,
     },
-    /// The job has ended, and not because anything failed.
-    Ended(Ending),
+    /// The sources came to their end, and everything was committed.
+    Finished,
+    /// The job was asked to end, and has.
+    Stopped(Stop),
+    /// A swap is undone. What is left is taken over by [`Driver::roll_back`].
+    RolledBack,
     /// The job cannot go on.
     Failed {
         /// What happened.
@@ -52,6 +62,7 @@ pub struct Driver {
     triggered: u64,
     given_up: u64,
     stop_seen: Option<Stop>,
+    swap: Swapping,
     /// Savepoints that wait for the next barrier.
     asked: Vec<Asked>,
     /// Savepoints whose checkpoint is under way, by its epoch.
@@ -79,6 +90,7 @@ impl Driver {
             triggered: 0,
             given_up: 0,
             stop_seen: None,
+            swap: Swapping::default(),
             asked: Vec::new(),
             saving: BTreeMap::new(),
             clock,
@@ -91,11 +103,12 @@ impl Driver {
         self.flush();
         match self.take_all() {
             Some(end) => {
-                let reason = match &end {
-                    Turn::Failed { reason } => format!("the job has failed: {reason}"),
-                    _ => "the job has ended".to_owned(),
-                };
-                self.end(&reason);
+                match &end {
+                    Turn::Failed { reason } => self.end(&format!("the job has failed: {reason}")),
+                    // What was asked for and not done is left to the next run.
+                    Turn::RolledBack => {}
+                    _ => self.end("the job has ended"),
+                }
                 end
             }
             None => {
@@ -135,7 +148,9 @@ impl Driver {
     }
 
     fn take_wishes(&mut self) -> Option<Turn> {
-        let stop = self.handle.stop_wanted();
+        let desk = self.handle.desk();
+        self.waiting.extend(desk.captures.orders(self.handle.tasks()));
+        let Taken { stop, savepoints, swap, decision } = desk.take();
         if stop > self.stop_seen
             && let Some(stop) = stop
         {
@@ -144,7 +159,7 @@ impl Driver {
                 return Some(end);
             }
         }
-        for asked in self.handle.take_savepoints() {
+        for asked in savepoints {
             if self.ends.line.is_none() {
                 asked.answer(Err(
                     "the job keeps no checkpoints; set `dir` of `[checkpoint]` for it to keep some"
@@ -158,7 +173,16 @@ impl Driver {
                 return Some(end);
             }
         }
-        None
+        if let Some(swap) = swap {
+            let event = self.swap.take(swap);
+            if let Some(end) = self.tell(event) {
+                return Some(end);
+            }
+        }
+        match decision? {
+            Decision::Keep => self.tell(Event::Keep),
+            Decision::RollBack { reason } => self.tell(Event::RollBack { reason }),
+        }
     }
 
     fn take_report(&mut self, report: Report) -> Option<Event> {
@@ -173,22 +197,36 @@ impl Driver {
                 self.order(Order::Acknowledged { epoch, place, snapshot });
                 Some(Event::Acknowledged { task, epoch })
             }
+            Report::Captured { task, capture } => {
+                let entry = &self.handle.tasks()[task.0 as usize];
+                self.handle.desk().captures.captured(entry, capture);
+                None
+            }
             Report::Exhausted => Some(Event::Exhausted),
             Report::Finished => Some(Event::Finished),
-            Report::Failed { reason } => Some(Event::Failed { reason }),
+            Report::Flipped { task, epoch, before } => {
+                // That may take a while, which is nothing to the task.
+                drop(before);
+                Some(Event::Flipped { task, epoch })
+            }
+            Report::Failed { reason } => Some(Event::TaskFailed { reason }),
         }
     }
 
     fn take_outcome(&mut self, outcome: Outcome) -> Event {
         match outcome {
-            Outcome::Published { record, savepoints } => {
+            Outcome::Published { record, mut savepoints } => {
                 let epoch = record.epoch;
                 // One that was given up may exist all the same; nobody is told.
                 if epoch > self.given_up {
                     let (duration, bytes) = (record.duration_ms, record.written_bytes);
                     tracing::debug!(epoch, duration, bytes, "checkpoint");
-                    self.handle.record(record);
+                    self.handle.desk().record(record);
+                    let pinned = self.swap.take_pin(epoch, &mut savepoints);
                     self.answer_savepoints(&record, savepoints);
+                    if let Err(reason) = pinned {
+                        self.tell(Event::PinFailed { reason });
+                    }
                 }
                 Event::Published { epoch }
             }
@@ -232,28 +270,39 @@ impl Driver {
     fn tell(&mut self, event: Event) -> Option<Turn> {
         for command in self.coordinator.handle(self.clock.now(), event) {
             match command {
-                Command::Trigger(barrier) => {
-                    let (epoch, triggered_ms) = (barrier.epoch, self.clock.now());
-                    self.triggered = epoch;
-                    self.saving.insert(epoch, std::mem::take(&mut self.asked));
-                    self.order(Order::Begin { epoch, triggered_ms });
-                    self.send(TaskKind::Source, Control::Trigger(barrier));
-                }
+                Command::Trigger(barrier) => self.trigger(barrier),
                 Command::Publish { epoch } => {
                     let asked = self.saving.get(&epoch).into_iter().flatten();
-                    let savepoints =
-                        asked.filter_map(|asked| asked.request().name.clone()).collect();
+                    let savepoints = asked.filter_map(|asked| asked.request().name.clone());
+                    // The swap's is the last one.
+                    let savepoints = savepoints.chain(self.swap.savepoint(epoch)).collect();
                     self.order(Order::Publish { epoch, savepoints });
                 }
                 Command::Discard { from, reason } => self.discard(from, &reason),
                 Command::Commit { epoch } => {
-                    self.send(TaskKind::Sink, Control::Committed { epoch });
+                    self.send(TaskKind::Sink, || Control::Committed { epoch });
                 }
-                Command::Complete(ending) => return Some(Turn::Ended(ending)),
+                Command::Swap(stage) => self.swap_at(stage),
+                Command::RollBack { to, reason } => {
+                    self.swap.undo(to, reason);
+                    return Some(Turn::RolledBack);
+                }
+                Command::Complete { stopped: None } => return Some(Turn::Finished),
+                Command::Complete { stopped: Some(stop) } => return Some(Turn::Stopped(stop)),
                 Command::Fail { reason } => return Some(Turn::Failed { reason }),
             }
         }
         None
+    }
+
+    fn trigger(&mut self, barrier: Barrier) {
+        let (epoch, triggered_ms) = (barrier.epoch, self.clock.now());
+        self.triggered = epoch;
+        if barrier.kind != BarrierKind::Flip {
+            self.saving.insert(epoch, std::mem::take(&mut self.asked));
+            self.order(Order::Begin { epoch, triggered_ms });
+        }
+        self.send(TaskKind::Source, || Control::Trigger(barrier));
     }
 
     fn discard(&mut self, from: u64, reason: &str) {
@@ -269,7 +318,11 @@ impl Driver {
 
     /// Refuses what was asked for and did not come to be.
     fn end(&mut self, reason: &str) {
-        self.handle.close(reason);
+        if self.swap.is_undone() {
+            return;
+        }
+        self.handle.desk().close(reason);
+        self.swap.run_ends(reason);
         let saving = std::mem::take(&mut self.saving).into_values().flatten();
         for asked in saving.chain(std::mem::take(&mut self.asked)) {
             asked.answer(Err(reason.to_owned()));
@@ -286,10 +339,10 @@ impl Driver {
         }
     }
 
-    fn send(&mut self, kind: TaskKind, control: Control) {
+    fn send(&mut self, kind: TaskKind, control: impl Fn() -> Control) {
         for (task, entry) in self.handle.tasks().iter().enumerate() {
             if entry.kind == kind {
-                self.waiting.push_back((task, control));
+                self.waiting.push_back((task, control()));
             }
         }
         self.flush();

@@ -1,12 +1,15 @@
 //! What flows between tasks, and between tasks and the coordinator.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
-use statehouse_operator::Batch;
+use statehouse_operator::{Batch, Capture, Operator};
 use statehouse_state::{Segment, Snapshot};
 
 use crate::budget::Permit;
+use crate::swap::staging::Staged;
+use crate::version::OperatorVersion;
 
 /// The end of an epoch, flowing with the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +20,18 @@ pub(crate) struct Barrier {
     pub(crate) builds_on: Option<u64>,
     /// Whether the stream ends with it, and how.
     pub(crate) last: Option<Last>,
+    pub(crate) kind: BarrierKind,
+}
+
+/// What happens at a barrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BarrierKind {
+    /// A checkpoint.
+    Checkpoint,
+    /// A checkpoint that the job may come back to in memory: state is held.
+    Pin,
+    /// No checkpoint: operators that were handed over take the place of those that run, and canaries are promoted.
+    Flip,
 }
 
 /// How a stream ends.
@@ -48,16 +63,24 @@ impl fmt::Display for TaskIndex {
 }
 
 /// What the coordinator tells a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Control {
     /// To sources: end the epoch.
     Trigger(Barrier),
-    /// The checkpoint of the epoch exists.
+    /// To sinks: the checkpoint of the epoch exists.
     Committed { epoch: u64 },
+    /// To operators: take this operator at the barrier of the next flip.
+    Stage(Box<Staged>),
+    /// To operators: copy so many batches for a shadow run.
+    Capture { batches: u32 },
+    /// To operators: hand over what was copied until now.
+    EndCapture,
+    /// To operators: there is no way back to what was held, or will be at barriers up to this epoch.
+    Release { through: u64 },
 }
 
 /// What a task contributes to a checkpoint.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct TaskSnapshot {
     /// The keyed state, if the task has any.
     pub(crate) state: Option<Snapshot>,
@@ -67,6 +90,8 @@ pub(crate) struct TaskSnapshot {
     pub(crate) position: Option<Value>,
     /// The watermark that the task generates, if it does.
     pub(crate) watermark: Option<i64>,
+    /// The version of the operator, if the task runs one.
+    pub(crate) version: Option<Arc<OperatorVersion>>,
 }
 
 /// Segments of a snapshot that is still being written.
@@ -77,6 +102,15 @@ pub(crate) struct Part {
     pub(crate) _permit: Permit,
 }
 
+/// An operator that ran before a flip.
+pub(crate) struct Before(pub(crate) Box<dyn Operator>);
+
+impl fmt::Debug for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Before").field(&self.0.description().name).finish()
+    }
+}
+
 /// What a task reports.
 #[derive(Debug)]
 pub(crate) enum Report {
@@ -84,6 +118,10 @@ pub(crate) enum Report {
     Part { task: TaskIndex, epoch: u64, part: Part },
     /// Its part of the checkpoint, or what is left of it.
     Acknowledged { task: TaskIndex, epoch: u64, snapshot: TaskSnapshot },
+    /// An operator was replaced, at the barrier of this epoch. The one that ran before is dropped elsewhere.
+    Flipped { task: TaskIndex, epoch: u64, before: Option<Before> },
+    /// What was copied for a shadow run; `None` if that is nothing.
+    Captured { task: TaskIndex, capture: Option<Box<Capture>> },
     /// A source task has nothing any more.
     Exhausted,
     /// A task is done for good.

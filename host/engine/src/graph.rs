@@ -29,6 +29,12 @@ pub trait OperatorFactory: Send + Sync + fmt::Debug {
     /// The digest of the component that holds it, if one does.
     fn component(&self) -> Option<String>;
 
+    /// The digest of the component that was asked for when the run started. It is another one than
+    /// [`component`](OperatorFactory::component) if a swap had put that in its place in an earlier run.
+    fn declared_component(&self) -> Option<String> {
+        self.component()
+    }
+
     /// The operator of one task, ready for its first batch.
     ///
     /// # Errors
@@ -125,7 +131,7 @@ pub(crate) enum Exchange {
 }
 
 /// One connection between an output and an input.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Edge {
     pub(crate) from: usize,
     pub(crate) output: Output,
@@ -156,6 +162,25 @@ impl Graph {
     ) -> Result<Self, GraphError> {
         let edges = check::check(key_groups, &nodes)?;
         Ok(Self { name: name.into(), key_groups, nodes, edges })
+    }
+
+    /// The same with other operators in some of the nodes, by their ids; checked again.
+    ///
+    /// # Errors
+    /// The first thing found that cannot work.
+    pub fn with_factories(
+        &self,
+        factories: &BTreeMap<String, Arc<dyn OperatorFactory>>,
+    ) -> Result<Self, GraphError> {
+        let mut nodes = self.nodes.clone();
+        for (id, new) in factories {
+            let node = nodes.iter_mut().find(|node| node.id == *id).map(|node| &mut node.kind);
+            let Some(NodeKind::Operator { factory, .. }) = node else {
+                return Err(GraphError::no_operator(id, &self.nodes));
+            };
+            *factory = Arc::clone(new);
+        }
+        Self::check(self.name.clone(), self.key_groups, nodes)
     }
 
     /// The job's name.

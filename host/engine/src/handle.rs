@@ -1,21 +1,22 @@
 //! A job from outside: looking on while it runs, asking for savepoints, and stopping it.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::Arc;
 
 use crossbeam_utils::sync::Unparker;
 
-use crate::graph::{Node, NodeKind};
+use crate::graph::{Graph, Node, NodeKind};
 use crate::metrics::TaskMetrics;
 use crate::publish::CheckpointRecord;
-use crate::savepoint::{Asked, SavepointRequest, SavepointTicket};
+use crate::savepoint::{SavepointRequest, SavepointTicket};
+use crate::swap::staging::Site;
+use crate::swap::{Decision, Rollback, SwapRequest, SwapTicket};
 
-/// How many checkpoints are remembered for who looks on.
-const CHECKPOINTS_KEPT: usize = 1000;
+mod capture;
+pub(crate) mod desk;
 
-/// How many savepoints can wait for their barrier.
-const SAVEPOINTS_WAITING_MAX: usize = 64;
+pub use self::capture::{CaptureRequest, CaptureTicket, TaskCapture};
+use self::desk::Desk;
 
 /// How a job is to end before its sources do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,13 +30,15 @@ pub enum Stop {
     Cancel,
 }
 
-/// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a run of a job ended.
+#[derive(Debug)]
 pub enum Ending {
     /// The sources came to their end, and everything was committed.
     Finished,
     /// It was asked to.
     Stopped(Stop),
+    /// A swap is undone: the job is to be assembled again and goes on.
+    RolledBack(Box<Rollback>),
 }
 
 /// What kind of node a task belongs to.
@@ -72,113 +75,91 @@ impl TaskEntry {
 }
 
 /// A running job from outside. Clones are the same job.
-#[derive(Debug, Clone)]
+///
+/// A job that rolls back a swap is assembled again, and has a new handle then. What is asked by an older one of the same
+/// job still reaches it, and what is asked between the two runs waits; only [`tasks`](JobHandle::tasks) are those of the
+/// run that the handle came with.
+#[derive(Clone)]
 pub struct JobHandle {
-    shared: Arc<Shared>,
+    tasks: Arc<[TaskEntry]>,
+    desk: Arc<Desk>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    tasks: Vec<TaskEntry>,
-    /// Locked once a checkpoint and by who looks on, never by a task. The newest ones.
-    checkpoints: Mutex<VecDeque<CheckpointRecord>>,
-    checkpoint_count: AtomicU64,
-    /// Locked by the driver once a turn and by who asks for something, never by a task.
-    wishes: Mutex<Wishes>,
-    driver: Unparker,
-}
-
-/// What was asked for from outside, and not taken up yet.
-#[derive(Debug, Default)]
-struct Wishes {
-    stop: Option<Stop>,
-    savepoints: VecDeque<Asked>,
-    /// Why nothing can be asked for any more.
-    over: Option<String>,
+impl fmt::Debug for JobHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle").field("tasks", &self.tasks).finish_non_exhaustive()
+    }
 }
 
 impl JobHandle {
-    pub(crate) fn new(tasks: Vec<TaskEntry>, driver: Unparker) -> Self {
-        let (checkpoints, wishes) = (Mutex::default(), Mutex::default());
-        let checkpoint_count = AtomicU64::new(0);
-        let shared = Shared { tasks, checkpoints, checkpoint_count, wishes, driver };
-        Self { shared: Arc::new(shared) }
+    /// `desk` is that of the run before, if one has rolled back.
+    pub(crate) fn new(
+        tasks: Vec<TaskEntry>,
+        site: Site,
+        driver: Unparker,
+        desk: Option<Arc<Desk>>,
+    ) -> Self {
+        let desk = match desk {
+            None => Arc::new(Desk::new(site, driver)),
+            Some(desk) => {
+                desk.go_on(site, driver);
+                desk
+            }
+        };
+        Self { tasks: tasks.into(), desk }
     }
 
     /// All tasks.
     pub fn tasks(&self) -> &[TaskEntry] {
-        &self.shared.tasks
+        &self.tasks
     }
 
-    /// The newest checkpoints that this run has published, up to a thousand, in order.
+    /// The job as it runs now: after a swap that was kept, with the operators that came by it.
+    pub fn graph(&self) -> Graph {
+        self.desk.site().graph.clone()
+    }
+
+    /// The newest checkpoints that this process has published, up to a thousand, in order.
     pub fn checkpoints(&self) -> Vec<CheckpointRecord> {
-        let kept = self.shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().copied().collect()
+        self.desk.checkpoints()
     }
 
-    /// How many checkpoints this run has published.
+    /// How many checkpoints this process has published.
     pub fn checkpoint_count(&self) -> u64 {
-        self.shared.checkpoint_count.load(Ordering::Relaxed)
+        self.desk.checkpoint_count()
     }
 
     /// Asks the job to end. Asked twice, the more urgent one counts: [`Stop::Cancel`] does not wait for a checkpoint
     /// that [`Stop::Checkpoint`] asked for.
     pub fn stop(&self, stop: Stop) {
-        let mut wishes = self.wishes();
-        wishes.stop = wishes.stop.max(Some(stop));
-        drop(wishes);
-        self.shared.driver.unpark();
+        self.desk.stop(stop);
     }
 
     /// Asks for a savepoint: a checkpoint whose manifest is kept under a name. The job goes on, unless the request says
     /// that it is to end with it. Several requests may be answered by one checkpoint.
     pub fn savepoint(&self, request: SavepointRequest) -> SavepointTicket {
-        let (ticket, asked) = SavepointTicket::new(request);
-        let mut wishes = self.wishes();
-        if let Some(reason) = &wishes.over {
-            asked.answer(Err(reason.clone()));
-        } else if wishes.savepoints.len() == SAVEPOINTS_WAITING_MAX {
-            let reason = format!(
-                "{SAVEPOINTS_WAITING_MAX} savepoints wait for their checkpoint already; ask again when they are done"
-            );
-            asked.answer(Err(reason));
-        } else {
-            wishes.savepoints.push_back(asked);
-        }
-        drop(wishes);
-        self.shared.driver.unpark();
-        ticket
+        self.desk.savepoint(request)
     }
 
-    /// How the job is to end, if anyone asked for it.
-    pub(crate) fn stop_wanted(&self) -> Option<Stop> {
-        self.wishes().stop
+    /// Asks for a swap. The new operators are made before this returns, on this thread. There is one swap at a time:
+    /// another one is refused. It begins when no checkpoint is under way; see [`SwapStage`](crate::SwapStage) for how
+    /// it goes on. Once it is on trial it waits for a [decision](JobHandle::decide).
+    pub fn swap(&self, request: SwapRequest) -> SwapTicket {
+        self.desk.swap(request)
     }
 
-    /// The savepoints asked for since the last call.
-    pub(crate) fn take_savepoints(&self) -> VecDeque<Asked> {
-        std::mem::take(&mut self.wishes().savepoints)
+    /// Decides about the swap that is under way; without one it means nothing.
+    pub fn decide(&self, decision: Decision) {
+        self.desk.decide(decision);
     }
 
-    /// Refuses what was asked for and not taken up, and all that is asked for from now on.
-    pub(crate) fn close(&self, reason: &str) {
-        let mut wishes = self.wishes();
-        for asked in wishes.savepoints.drain(..) {
-            asked.answer(Err(reason.to_owned()));
-        }
-        wishes.over.get_or_insert_with(|| reason.to_owned());
+    /// Asks the tasks of an operator to copy their next batches, for a shadow run: what they are given, the state that
+    /// goes with it before and after, and what they make of it. One capture of an operator at a time.
+    pub fn capture(&self, request: CaptureRequest) -> CaptureTicket {
+        self.desk.capture(request, &self.tasks)
     }
 
-    pub(crate) fn record(&self, checkpoint: CheckpointRecord) {
-        self.shared.checkpoint_count.fetch_add(1, Ordering::Relaxed);
-        let mut kept = self.shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == CHECKPOINTS_KEPT {
-            kept.pop_front();
-        }
-        kept.push_back(checkpoint);
-    }
-
-    fn wishes(&self) -> MutexGuard<'_, Wishes> {
-        self.shared.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 }

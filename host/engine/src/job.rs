@@ -10,7 +10,7 @@ use crossbeam_utils::sync::Parker;
 use futures::executor::block_on;
 use statehouse_checkpoint::Retention;
 use statehouse_operator::Description;
-use statehouse_state::{Backend, KeyGroupRange, KeyGroups};
+use statehouse_state::{Backend, KeyGroupRange, KeyGroups, StateDeclaration, TimerDeclaration};
 
 use self::builder::Builder;
 use self::state::{Restoring, restore_states};
@@ -27,6 +27,8 @@ use crate::publish::service::Service;
 use crate::publish::{Checkpoints, Publisher};
 use crate::recovery::RestorePoint;
 use crate::settings::CheckpointSettings;
+use crate::swap::Warm;
+use crate::swap::staging::Site;
 use crate::task::Task;
 
 mod builder;
@@ -43,6 +45,10 @@ pub struct BackendRequest<'a> {
     pub task: u32,
     /// What the operator declares.
     pub description: &'a Description,
+    /// The states to serve: those that it declares, then those that it has still to take over from earlier versions.
+    pub states: &'a [StateDeclaration],
+    /// The timers to serve, in the same order.
+    pub timers: &'a [TimerDeclaration],
     /// The job's key groups.
     pub key_groups: KeyGroups,
     /// Those that the task owns.
@@ -76,6 +82,8 @@ pub struct JobPlan {
     pub restores_max: usize,
     /// Where the operators' randomness comes from.
     pub seed: u64,
+    /// What a run before this one, in this process, has left in memory when it rolled back a swap. By default nothing.
+    pub warm: Warm,
 }
 
 /// A job that is ready to run: whoever holds it steps the tasks, the driver and the publisher.
@@ -100,7 +108,7 @@ pub struct Assembled {
 /// # Errors
 /// If anything cannot be opened or restored. Nothing has run then, and nothing is lost.
 pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
-    let JobPlan { graph, settings, checkpoints, restore, clock, backend, .. } = plan;
+    let JobPlan { graph, settings, checkpoints, restore, clock, backend, mut warm, .. } = plan;
     let dropped = restore.as_ref().map(|restore| restore.check(&graph)).transpose()?;
     let dropped = dropped.unwrap_or_default();
     for what in &dropped {
@@ -108,7 +116,7 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
     }
     // All state is read before anything outside of this process is touched: what cannot be read is found by then.
     let (backends, scratch) = (&*backend, plan.scratch.as_deref());
-    let restoring = Restoring { restore: restore.as_ref(), backends, scratch };
+    let restoring = Restoring { restore: restore.as_ref(), backends, scratch, warm: &warm };
     let states = restore_states(&graph, restoring, plan.restores_max)?;
     sinks::check(&graph, restore.as_ref())?;
     let first_epoch = begin_run(checkpoints.as_ref(), restore.as_ref())?;
@@ -120,9 +128,10 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
     let mut wiring = Wiring::new(&graph, &builder.watermarks(), driver_unparker.clone());
     let (tasks, entries) = builder.tasks(&mut wiring, settings.mode, &clock)?;
     let sources = entries.iter().filter(|entry| entry.kind == TaskKind::Source).count();
+    let durable = checkpoints.is_some();
     let continued = restore.filter(|restore| restore.continues);
     let start = Start {
-        durable: checkpoints.is_some(),
+        durable,
         tasks: tasks.len(),
         sources,
         restored: continued.as_ref().map(RestorePoint::epoch),
@@ -146,7 +155,8 @@ pub fn assemble(plan: JobPlan) -> Result<Assembled, JobError> {
             previous: continued.map(|restore| Arc::new(restore.manifest)),
         })
     });
-    let handle = JobHandle::new(entries, driver_unparker.clone());
+    let site = Site { graph: graph.clone(), backend, durable, threads_max: plan.restores_max };
+    let handle = JobHandle::new(entries, site, driver_unparker.clone(), warm.desk.take());
     let coordinator = Coordinator::new(settings, start);
     let driver = Driver::new(&graph, coordinator, ends, clock, &handle);
     Ok(Assembled { tasks, driver, driver_parker, publisher, handle, dropped })

@@ -24,8 +24,10 @@ pub mod publish;
 pub mod recovery;
 pub mod savepoint;
 pub mod settings;
+pub mod swap;
 pub mod task;
 pub mod threads;
+mod version;
 mod watermark;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -35,11 +37,14 @@ pub use connector::{
 pub use driver::{Driver, Turn};
 pub use error::JobError;
 pub use graph::{DEAD_LETTERS, Graph, GraphError, Node, NodeKind, OperatorFactory};
-pub use handle::{Ending, JobHandle, Stop, TaskEntry, TaskKind};
+pub use handle::{
+    CaptureRequest, CaptureTicket, Ending, JobHandle, Stop, TaskCapture, TaskEntry, TaskKind,
+};
 pub use job::{Assembled, BackendFactory, BackendRequest, JobPlan, assemble};
 pub use metrics::TaskMetrics;
 pub use publish::{CheckpointRecord, Checkpoints, Publisher};
 pub use recovery::{RecoveryError, RestorePoint};
 pub use savepoint::{SavepointRecord, SavepointRequest, SavepointResult, SavepointTicket};
 pub use settings::{CheckpointSettings, Mode};
+pub use swap::{Decision, NodeSwap, Rollback, SwapRequest, SwapStage, SwapTicket, Warm};
 pub use task::{Step, Task};

@@ -11,9 +11,9 @@ use statehouse_state::{Backend, KeyGroup, KeyGroupRange};
 use crate::graph::{Graph, NodeKind};
 use crate::publish::KEY_HASH;
 
-pub(crate) mod claims;
+pub(crate) mod plans;
 
-use self::claims::unclaimed;
+pub use self::plans::left;
 
 /// Why a job cannot resume from a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -141,10 +141,9 @@ impl RestorePoint {
                 false => Err(RecoveryError::UnclaimedOperator { epoch, operator }),
             };
         };
-        let checked = unclaimed(before, factory.description(), self.drop_unclaimed);
-        let dropped =
-            checked.map_err(|reason| RecoveryError::Incompatible { epoch, operator, reason })?;
-        Ok(dropped.into_iter().map(|what| format!("{what} of operator `{}`", before.id)).collect())
+        let evolution = self.evolution(&operator, &**factory)?;
+        let of_operator = |what| format!("the {what} of operator `{operator}`");
+        Ok(plans::dropped(&evolution).map(of_operator).collect())
     }
 
     /// A source that is gone, or has another name, is refused, or forgotten. A sink that is gone takes along what it

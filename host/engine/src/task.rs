@@ -14,7 +14,9 @@ use crate::channel::Receiver;
 use crate::clock::Clock;
 use crate::element::{Barrier, Control, Element, Part, Report, TaskIndex, TaskSnapshot};
 use crate::metrics::TaskMetrics;
+use crate::swap::warm::WarmTask;
 
+mod flip;
 mod gate;
 mod operator;
 mod outlet;
@@ -126,6 +128,15 @@ impl Task {
         self.finish_reporting()
     }
 
+    /// The task's number among all tasks, and its state as it was at the barrier of an epoch, as far as that can be.
+    pub(crate) fn into_warm(self, epoch: u64) -> (TaskIndex, WarmTask) {
+        let warm = match self.body {
+            Body::Operator(body) => body.into_warm(epoch),
+            Body::Source(_) | Body::Sink(_) => WarmTask::default(),
+        };
+        (self.frame.index, warm)
+    }
+
     fn try_step(&mut self) -> Result<Step, TaskError> {
         if self.finished {
             return Ok(self.finish_reporting());
@@ -165,6 +176,10 @@ impl Task {
             match (&mut self.body, control) {
                 (Body::Source(body), Control::Trigger(barrier)) => body.trigger(barrier),
                 (Body::Sink(body), Control::Committed { epoch }) => body.commit(epoch)?,
+                (Body::Operator(body), Control::Stage(staged)) => body.stage(staged),
+                (Body::Operator(body), Control::Capture { batches }) => body.capture(batches),
+                (Body::Operator(body), Control::EndCapture) => body.end_capture(&mut self.frame),
+                (Body::Operator(body), Control::Release { through }) => body.release(through),
                 _ => {}
             }
         }

@@ -9,8 +9,13 @@ use statehouse_state::{Move, StateDeclaration, TimerDeclaration, TimerId};
 
 use crate::description::Description;
 
+mod compare;
 mod plan;
 mod ports;
+mod renames;
+mod states;
+mod tasks;
+mod timers;
 
 pub use plan::{plan, plan_at_start};
 pub use ports::ports;
@@ -123,7 +128,7 @@ impl Evolution {
 }
 
 /// Values that move from a retired state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateMove {
     /// From where to where.
     pub values: Move,
@@ -159,3 +164,6 @@ pub enum ChangeKind {
     /// It goes, with all that is in it.
     Dropped,
 }
+
+#[cfg(test)]
+mod tests;

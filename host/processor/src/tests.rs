@@ -5,3 +5,4 @@ mod differences;
 mod edits;
 mod files;
 mod reading;
+mod retired;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use statehouse_checkpoint::{Manifest, OperatorState};
-use statehouse_operator::{CellBuf, Description, Form};
+use statehouse_operator::{CellBuf, Description, Form, Retired};
 use statehouse_state::segment::Schema;
 use statehouse_state::{
     KeyGroup, KeyGroups, KeyLayout, StateDeclaration, StateId, TaskStateDeclaration,
@@ -24,16 +24,37 @@ pub enum Part {
 }
 
 /// An operator and its state. Cloning copies what it declares.
+///
+/// Its keyed states are those that it declares, then those that are retired: older forms of states, whose values wait for
+/// being migrated. Likewise its timers.
 #[derive(Debug, Clone)]
 pub struct OperatorView {
     /// What the manifest says of it.
     pub(crate) recorded: OperatorState,
     description: Description,
+    kept: Kept,
     schema: Schema,
     key_groups: KeyGroups,
     key: Option<Form>,
-    states: Vec<(Form, Option<Form>)>,
+    states: Vec<State>,
     task_states: Vec<(Form, Option<Form>)>,
+}
+
+/// What there is besides what a description declares.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    /// Whose values wait for being migrated.
+    retired: Retired,
+    /// Of an earlier or later form of the operator.
+    joined: Retired,
+}
+
+/// How a keyed state is shown.
+#[derive(Debug, Clone)]
+struct State {
+    name: String,
+    value: Form,
+    map_key: Option<Form>,
 }
 
 impl OperatorView {
@@ -119,32 +140,51 @@ impl OperatorView {
         let error = |reason| Error::Description { operator: recorded.id.clone(), reason };
         let description: Description = serde_json::from_value(recorded.description.clone())
             .map_err(|reason| error(reason.to_string()))?;
+        let retired = recorded.retired.clone().map(serde_json::from_value).transpose();
+        let retired = retired.map_err(|reason| error(format!("its retired states: {reason}")))?;
+        let kept = Kept { retired: retired.unwrap_or_default(), joined: Retired::default() };
         let key_groups = KeyGroups::try_from(manifest.key_groups).map_err(error)?;
-        Ok(Some(Self::new(recorded.clone(), description, key_groups)))
+        Ok(Some(Self::new(recorded.clone(), description, kept, key_groups)))
     }
 
-    fn new(recorded: OperatorState, description: Description, key_groups: KeyGroups) -> Self {
+    fn new(
+        recorded: OperatorState,
+        description: Description,
+        kept: Kept,
+        key_groups: KeyGroups,
+    ) -> Self {
         let layout = description.state_key().map_or(KeyLayout::Bytes, |key| key.layout);
-        let states = &description.states;
+        let Kept { retired, joined } = &kept;
+        let states = [&*description.states, &*retired.states, &*joined.states].concat();
+        let timers = [&*description.timers, &*retired.timers, &*joined.timers].concat();
+        let declared = description.states.len();
+        let retired_ids = declared..declared + retired.states.len();
+        let state = |(id, state): (usize, &StateDeclaration)| {
+            let named_before = states[..id].iter().any(|other| other.name == state.name);
+            let mut name = state.name.clone();
+            if retired_ids.contains(&id) || named_before {
+                name += &format!("@{}", state.schema_version);
+            }
+            State { name, value: Form::of_state(state), map_key: Form::of_map_key(state) }
+        };
         let tasks = &description.task_states;
         Self {
-            schema: Schema::new(layout, states, &description.timers),
+            schema: Schema::new(layout, &states, &timers),
             key: description.state_key().map(Form::of_key),
-            states: states.iter().map(|s| (Form::of_state(s), Form::of_map_key(s))).collect(),
+            states: states.iter().enumerate().map(state).collect(),
             task_states: tasks
                 .iter()
                 .map(|state| (Form::of_task_state(state), Form::of_task_map_key(state)))
                 .collect(),
             recorded,
             description,
+            kept,
             key_groups,
         }
     }
 
     fn declares_anything(&self) -> bool {
-        let Description { states, timers, task_states, .. } = &self.description;
-        let declares = !states.is_empty() || !timers.is_empty() || !task_states.is_empty();
-        declares || self.recorded.has_keyed_state()
+        !self.parts().is_empty() || self.recorded.has_keyed_state()
     }
 
     /// The same operator, with the states and timers of an earlier or later form of it declared as well.
@@ -163,18 +203,18 @@ impl OperatorView {
         {
             return refuse("the keys");
         }
-        let mut description = self.description.clone();
+        let (mut description, mut kept) = (self.description.clone(), self.kept.clone());
         let shape = |s: &StateDeclaration| (s.kind, s.value, s.map_key);
-        for state in &other.description.states {
-            match description.states.iter().find(|mine| mine.name == state.name) {
-                None => description.states.push(state.clone()),
+        for state in other.schema.states() {
+            match self.schema.states().iter().find(|mine| mine.is_same(state)) {
+                None => kept.joined.states.push(state.clone()),
                 Some(mine) if shape(mine) == shape(state) => {}
                 Some(_) => return refuse(&format!("the values of state `{}`", state.name)),
             }
         }
-        for timer in &other.description.timers {
-            match description.timers.iter().find(|mine| mine.name == timer.name) {
-                None => description.timers.push(timer.clone()),
+        for timer in other.schema.timers() {
+            match self.schema.timers().iter().find(|mine| mine.name == timer.name) {
+                None => kept.joined.timers.push(timer.clone()),
                 Some(mine) if mine.domain == timer.domain => {}
                 Some(_) => return refuse(&format!("the clocks of the timers `{}`", timer.name)),
             }
@@ -187,18 +227,32 @@ impl OperatorView {
                 Some(_) => return refuse(&format!("the values of task state `{}`", state.name)),
             }
         }
-        Ok(Self::new(self.recorded.clone(), description, self.key_groups))
+        Ok(Self::new(self.recorded.clone(), description, kept, self.key_groups))
     }
 
     /// The same operator, described as another that declares all that it does.
     pub(crate) fn described_as(&self, other: &Self) -> Self {
-        Self::new(self.recorded.clone(), other.description.clone(), self.key_groups)
+        let (description, kept) = (other.description.clone(), other.kept.clone());
+        Self::new(self.recorded.clone(), description, kept, self.key_groups)
+    }
+
+    /// Whether it holds values that wait for being migrated, or timers under the name that they had before.
+    pub fn is_retired(&self, part: Part) -> bool {
+        let within = |id: u32, declared: usize, retired: usize| {
+            (declared..declared + retired).contains(&(id as usize))
+        };
+        let (Description { states, timers, .. }, retired) = (&self.description, &self.kept.retired);
+        match part {
+            Part::State(id) => within(id.0, states.len(), retired.states.len()),
+            Part::Timer(id) => within(id.0, timers.len(), retired.timers.len()),
+            Part::Task(_) => false,
+        }
     }
 
     /// All states and timers: keyed states first, then timers, then task states.
     pub fn parts(&self) -> Vec<Part> {
         let states = (0..self.states.len()).map(|id| Part::State(StateId(id as u32)));
-        let timers = (0..self.description.timers.len()).map(|id| Part::Timer(TimerId(id as u32)));
+        let timers = (0..self.schema.timers().len()).map(|id| Part::Timer(TimerId(id as u32)));
         let tasks = (0..self.task_states.len()).map(|id| Part::Task(id as u32));
         states.chain(timers).chain(tasks).collect()
     }
@@ -219,26 +273,30 @@ impl OperatorView {
         })
     }
 
-    /// Its name.
+    /// Its name; that of a retired state with its schema version: `total@1`.
     pub fn name(&self, part: Part) -> &str {
         match part {
-            Part::State(id) => &self.description.states[id.0 as usize].name,
-            Part::Timer(id) => &self.description.timers[id.0 as usize].name,
+            Part::State(id) => &self.states[id.0 as usize].name,
+            Part::Timer(id) => &self.timer(id).name,
             Part::Task(id) => &self.description.task_states[id as usize].name,
         }
     }
 
     pub(crate) fn state(&self, id: StateId) -> &StateDeclaration {
-        &self.description.states[id.0 as usize]
+        &self.schema.states()[id.0 as usize]
     }
 
     pub(crate) fn task_state(&self, id: u32) -> &TaskStateDeclaration {
         &self.description.task_states[id as usize]
     }
 
+    pub(crate) fn timers(&self) -> &[TimerDeclaration] {
+        self.schema.timers()
+    }
+
     /// The timers of that number.
     pub fn timer(&self, id: TimerId) -> &TimerDeclaration {
-        &self.description.timers[id.0 as usize]
+        &self.schema.timers()[id.0 as usize]
     }
 
     /// The form of its keys, if it is keyed.
@@ -249,7 +307,7 @@ impl OperatorView {
     /// The form of the values, if it is a state.
     pub fn value_form(&self, part: Part) -> Option<&Form> {
         match part {
-            Part::State(id) => Some(&self.states[id.0 as usize].0),
+            Part::State(id) => Some(&self.states[id.0 as usize].value),
             Part::Task(id) => Some(&self.task_states[id as usize].0),
             Part::Timer(_) => None,
         }
@@ -258,7 +316,7 @@ impl OperatorView {
     /// The form of the map keys, if it is a map.
     pub fn map_key_form(&self, part: Part) -> Option<&Form> {
         match part {
-            Part::State(id) => self.states[id.0 as usize].1.as_ref(),
+            Part::State(id) => self.states[id.0 as usize].map_key.as_ref(),
             Part::Task(id) => self.task_states[id as usize].1.as_ref(),
             Part::Timer(_) => None,
         }

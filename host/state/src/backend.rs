@@ -188,6 +188,9 @@ pub trait Backend: Send + fmt::Debug {
     /// When the earliest timer of that clock is to fire.
     fn next_timer(&self, domain: TimeDomain) -> Option<i64>;
 
+    /// Whether any timer of that family is set.
+    fn has_timers(&self, timer: TimerId) -> bool;
+
     /// The earliest timers with a time of at most `until`, of one family, at most `limit` of them, and for each key
     /// none but its earliest. The timers stay set: whoever fires them deletes them in the write set of the firing.
     fn due_timers(&mut self, domain: TimeDomain, until: i64, limit: usize) -> Option<DueTimers>;
@@ -244,18 +247,18 @@ pub trait Backend: Send + fmt::Debug {
 
     /// From now on serves these declarations, with these ids: states and timers that it has already, by name and schema
     /// version, keep what they hold; new ones are empty; those that are not named any more are gone with what they hold.
-    /// Takes the same time whatever the size of the state. No snapshot may be running, no invocation begun.
+    /// Takes the same time whatever the size of the state. No snapshot may be running, no invocation begun. Where something
+    /// was taken away, the next snapshot is full. What could not be moved so far is tried again.
     ///
     /// # Errors
     /// If a declaration cannot be served, or one of a state that is there differs from it in more than the structure of
-    /// values and the length of its time-to-live, or a snapshot runs; then nothing has changed.
+    /// values and the length of its time-to-live, or timers that are there are on another clock, or a snapshot runs; then
+    /// nothing has changed.
     fn evolve(
         &mut self,
-        _states: &[StateDeclaration],
-        _timers: &[TimerDeclaration],
-    ) -> Result<(), Error> {
-        unimplemented!()
-    }
+        states: &[StateDeclaration],
+        timers: &[TimerDeclaration],
+    ) -> Result<(), Error>;
 
     /// Moves values from a state's older form to its new one. Entries of collections keep their entry keys, and stamps
     /// stay as they are. A value whose key (and entry) has a value in the new form already is removed and not converted.
@@ -264,40 +267,30 @@ pub trait Backend: Send + fmt::Debug {
     /// If storage fails, or `convert` does; what was moved before stays moved, the rest stays where it is.
     fn migrate(
         &mut self,
-        _values: Move,
-        _which: Which,
-        _convert: &mut Convert<'_>,
-    ) -> Result<Moved, Error> {
-        unimplemented!()
-    }
+        values: Move,
+        which: Which,
+        convert: &mut Convert<'_>,
+    ) -> Result<Moved, Error>;
 
     /// Remembers what it takes to come back to the state as it is now. Called right after
     /// [`start_snapshot`](Backend::start_snapshot), whose snapshot goes on; the next snapshot, a release or a revert ends
     /// it. What is remembered is limited in size: past that, it is forgotten.
-    fn hold(&mut self) {
-        unimplemented!()
-    }
+    fn hold(&mut self);
 
     /// Forgets what [`hold`](Backend::hold) remembers.
-    fn release(&mut self) {
-        unimplemented!()
-    }
+    fn release(&mut self);
 
     /// Comes back to the state, the declarations and the timers of the last [`hold`](Backend::hold). Whether it could: if
     /// not, the backend must be thrown away. The next snapshot is full.
     ///
     /// # Errors
     /// If storage fails; the backend must then be thrown away.
-    fn revert(&mut self) -> Result<bool, Error> {
-        unimplemented!()
-    }
+    fn revert(&mut self) -> Result<bool, Error>;
 
     /// All that is kept for some keys, timers left out, as segments that any backend with these declarations restores.
     /// Expired values may be among it.
     ///
     /// # Errors
     /// As [`begin`](Backend::begin).
-    fn copy_keys(&mut self, _keys: &Column, _hashes: &[u64]) -> Result<Vec<Segment>, Error> {
-        unimplemented!()
-    }
+    fn copy_keys(&mut self, keys: &Column, hashes: &[u64]) -> Result<Vec<Segment>, Error>;
 }

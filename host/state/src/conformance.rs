@@ -5,9 +5,13 @@
 
 mod cells;
 mod collections;
+mod copies;
 mod driver;
+mod evolution;
 mod expiry;
+mod going_back;
 pub mod history;
+mod migration;
 mod segments;
 mod states;
 mod timers;
@@ -89,4 +93,8 @@ pub fn run(make: impl Fn(Setup) -> Box<dyn Backend>) {
     timers::run(make);
     segments::run(make);
     unclaimed::run(make);
+    evolution::run(make);
+    migration::run(make);
+    going_back::run(make);
+    copies::run(make);
 }

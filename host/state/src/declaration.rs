@@ -247,6 +247,48 @@ pub(crate) fn check_all(
     Ok(())
 }
 
+/// Says why a backend that serves declarations cannot go on with others, if so.
+///
+/// # Errors
+/// If those cannot be served, or one of a state or timers that are there differs in how they are kept.
+pub(crate) fn check_evolution(
+    (old_states, old_timers): (&[StateDeclaration], &[TimerDeclaration]),
+    (states, timers): (&[StateDeclaration], &[TimerDeclaration]),
+) -> Result<(), Error> {
+    check_all(states, timers)?;
+    let form = |state: &StateDeclaration| {
+        let clock = state.ttl.map(|ttl| ttl.domain);
+        (state.kind, state.value, state.entry_key(), state.merge, clock)
+    };
+    for state in states {
+        let old = old_states.iter().find(|old| old.is_same(state));
+        if let Some(old) = old.filter(|old| form(old) != form(state)) {
+            let (before, now) = (form(old), form(state));
+            return Err(Error::Declaration {
+                state: state.name.clone(),
+                reason: format!(
+                    "at schema version {} it is kept as {before:?} (kind, values, entry keys, merge, clock of its \
+                     time-to-live), and now it is declared as {now:?}; give it a higher schema version",
+                    state.schema_version
+                ),
+            });
+        }
+    }
+    for timer in timers {
+        let old = old_timers.iter().find(|old| old.name == timer.name);
+        if let Some(old) = old.filter(|old| old.domain != timer.domain) {
+            return Err(Error::Timers {
+                timer: timer.name.clone(),
+                reason: format!(
+                    "they run in {:?}, and are now declared in {:?}; give them another name",
+                    old.domain, timer.domain
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// One declared family of timers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimerDeclaration {

@@ -5,34 +5,47 @@
 //! compute every key's group and row, read all those rows, and only then compare keys. Reads and
 //! writes that follow find their rows in the cache and do not hash again.
 
+mod change;
 mod cleaner;
 mod collections;
+mod copy;
+mod doomed;
 mod entries;
+mod evolve;
 mod group;
+mod hold;
 mod invocation;
-mod part;
+mod migrate;
+mod restore;
 mod row;
+mod sheet;
 mod slab;
 mod table;
+mod values;
 
 use std::fmt;
 use std::path::Path;
 
 use cleaner::Cleaner;
-use collections::Point;
+use collections::Entries as Store;
+use doomed::Doomed;
 use entries::Expired;
+use evolve::Sweeper;
 use group::{Group, Progress};
+use hold::Held;
 use invocation::Invocation;
+use migrate::Cursor;
 use row::{Layout, Mark};
 
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
 use crate::declaration::{
-    self, KeyLayout, StateDeclaration, StateId, StateKind, TimeDomain, TimerDeclaration,
+    self, KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration, TimerId,
 };
 use crate::error::Error;
+use crate::evolve::{Convert, Move, Moved, Which};
 use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
-use crate::segment::{Cell, Reader, Record, Schema};
+use crate::segment::Schema;
 use crate::snapshot::{Segment, Snapshot};
 use crate::timers::{Heads, Key, Timer};
 use crate::window::Window;
@@ -44,14 +57,15 @@ use crate::writes::WriteSet;
 /// needs it; after the first snapshot of a group, the next ones hold its changes, until those outgrow it.
 pub struct HeapBackend {
     schema: Schema,
-    layout: Layout,
+    /// How the sheets of the groups are laid out.
+    layouts: Vec<Layout>,
+    /// For each state, where its values or entries are.
+    homes: Vec<Home>,
     key_groups: KeyGroups,
     range: KeyGroupRange,
     groups: Vec<Group>,
     heads: Heads,
     invocation: Invocation,
-    /// For each state, its number among the collections, if it is one.
-    collections: Vec<Option<usize>>,
     /// Entries that the invocation's reads found expired.
     expired: Vec<Expired>,
     /// The number of the next list element: above all that were ever given or restored.
@@ -59,7 +73,29 @@ pub struct HeapBackend {
     cleaner: Option<Cleaner>,
     /// Begins anew with each snapshot that starts; 0 is what no write of an invocation has.
     version: u32,
+    /// Whether something may have been written in this version.
+    written: bool,
     running: Option<Running>,
+    /// Where values are moved on from.
+    cursor: Option<Cursor>,
+    sweeper: Option<Sweeper>,
+    doomed: Doomed,
+    held: Option<Box<Held>>,
+    undo_bytes_max: usize,
+}
+
+/// Where the values or entries of a state are in each group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    /// In a column of a sheet.
+    Column {
+        /// The sheet, of which 0 is the first.
+        sheet: usize,
+        /// The column in its layout.
+        column: usize,
+    },
+    /// In a store.
+    Store(usize),
 }
 
 /// The snapshot under way.
@@ -103,23 +139,35 @@ impl HeapBackend {
             });
         }
         let schema = Schema::new(key, states, timers);
-        let mut numbers = 0..;
-        let number = |state: &StateDeclaration| {
-            if state.kind.is_collection() { numbers.next() } else { None }
+        let cells = (0..).map(StateId).zip(states).filter(|(_, state)| state.kind.is_cell());
+        let (mut column, mut store) = (0, 0);
+        let mut home = |state: &StateDeclaration| {
+            if state.kind.is_cell() {
+                column += 1;
+                return Home::Column { sheet: 0, column: column - 1 };
+            }
+            store += 1;
+            Home::Store(store - 1)
         };
         Ok(Self {
-            layout: Layout::new(&schema),
+            layouts: vec![Layout::new(key, &cells.collect::<Vec<_>>())],
+            homes: states.iter().map(&mut home).collect(),
             key_groups: groups,
             range,
-            groups: range.iter().map(|_| new_group(&schema)).collect(),
+            groups: range.iter().map(|_| Group::new(1, stores(&schema), timers.len())).collect(),
             heads: Heads::new(timers.len()),
             invocation: Invocation::new(key.is_words()),
-            collections: states.iter().map(number).collect(),
             expired: Vec::new(),
             next_element: 0,
-            cleaner: states.iter().any(|state| state.ttl.is_some()).then(Cleaner::default),
+            cleaner: Cleaner::new(states),
             version: 1,
+            written: false,
             running: None,
+            cursor: None,
+            sweeper: None,
+            doomed: Doomed::default(),
+            held: None,
+            undo_bytes_max: hold::UNDO_BYTES_MAX,
             schema,
         })
     }
@@ -138,9 +186,9 @@ impl HeapBackend {
 
     fn change_timer(&mut self, index: u32, family: usize, timer: Timer, set: bool) {
         let group = &mut self.groups[index as usize];
-        let old = group.timers().first_time(family);
+        let old = group.timers.first_time(family);
         if group.change_timer(family, timer, set) {
-            self.heads.update(family, index, old, group.timers().first_time(family));
+            self.heads.update(family, index, old, group.timers.first_time(family));
         }
     }
 
@@ -152,62 +200,19 @@ impl HeapBackend {
             .filter_map(|(family, _)| Some((self.heads.first_time(family)?, family)))
     }
 
-    fn restore_record(&mut self, group: KeyGroup, record: &Record<'_>) -> Result<(), Error> {
-        let hash = record.key().hash();
-        let owner = self.key_groups.group_of(hash);
-        if owner != group {
-            return Err(Error::Segment {
-                group,
-                reason: format!(
-                    "it holds a key of {owner}; the job was snapshotted with another number of key \
-                     groups than {}",
-                    self.key_groups.count()
-                ),
-            });
-        }
-        let index = u32::from(group.0) - self.range.start;
-        match *record {
-            Record::Value { state, key, value } => {
-                let cell = self.layout.ids.iter().position(|id| *id == state);
-                let cell = cell.expect("the reader has compared kinds");
-                let group = &mut self.groups[index as usize];
-                group.restore_value(&self.layout, hash, key, cell, value);
-            }
-            Record::Entry { state, key, entry, value } => {
-                let collection = self.collections[state.0 as usize];
-                let collection = collection.expect("the reader has compared kinds");
-                let group = &mut self.groups[index as usize];
-                let (entries, mut change) = group.change_collection(collection, 0);
-                let point = Point { hash, key, entry };
-                match value {
-                    Some(value) => entries.set(&mut change, point, value),
-                    None => entries.remove(&mut change, point),
-                }
-                if let (StateKind::List, Cell::Word(number)) =
-                    (self.schema.states()[state.0 as usize].kind, entry)
-                {
-                    self.next_element = self.next_element.max(number.saturating_add(1));
-                }
-            }
-            Record::Timer { timer, key, time, namespace, set } => {
-                let timer_id = timer.0 as usize;
-                let timer = Timer { time, hash, key: Key::from(key), namespace };
-                self.change_timer(index, timer_id, timer, set);
-            }
-        }
-        Ok(())
+    /// How many values, entries and timers a group has.
+    fn entries_of(&self, group: &Group) -> usize {
+        let of_states: usize = self.homes.iter().map(|home| values_in(group, *home)).sum();
+        of_states + group.timers.len_of(self.schema.timers().len())
     }
 }
 
-/// How many rows a full segment has at least: as many as its largest state.
-fn rows_of(mut reader: Reader<'_>, states: usize) -> Result<usize, Error> {
-    let mut rows = vec![0; states];
-    while let Some(record) = reader.next()? {
-        if let Record::Value { state, .. } = record {
-            rows[state.0 as usize] += 1;
-        }
+/// How many values or entries a state has in a group.
+fn values_in(group: &Group, home: Home) -> usize {
+    match home {
+        Home::Column { sheet, column } => group.sheets.get(sheet).table.values(column),
+        Home::Store(store) => group.stores[store].len(),
     }
-    Ok(rows.into_iter().max().unwrap_or(0))
 }
 
 impl Backend for HeapBackend {
@@ -215,7 +220,7 @@ impl Backend for HeapBackend {
         if self.cleaner.is_some() {
             self.remove_expired();
         }
-        let (groups, layout) = (&self.groups, &self.layout);
+        let (groups, layout) = (&self.groups, &self.layouts[0]);
         let keys = (keys, hashes);
         self.invocation.begin(keys, now, self.key_groups, self.range, groups, layout)
     }
@@ -233,9 +238,10 @@ impl Backend for HeapBackend {
         if declared.value.is_words() != window.values.is_words() {
             return Err(wrong_window(declared));
         }
-        let cell = self.layout.ids.iter().position(|id| *id == state);
-        let cell = cell.expect("what is no collection has a column");
-        self.invocation.load(&self.groups, &self.layout, cell, window);
+        let Home::Column { sheet, column } = self.homes[state.0 as usize] else {
+            unreachable!("what is no collection has a column")
+        };
+        self.invocation.load(&self.groups, &self.layouts, (sheet, column), window);
         Ok(())
     }
 
@@ -259,7 +265,8 @@ impl Backend for HeapBackend {
     }
 
     fn commit(&mut self, writes: &WriteSet) -> Result<(), Error> {
-        self.invocation.commit(writes, &mut self.groups, &self.layout, self.version);
+        self.written = true;
+        self.invocation.commit(writes, &mut self.groups, &self.layouts, self.version);
         self.write_entries(writes);
         for change in writes.timers() {
             let (index, hash, key) = self.invocation.key(change.slot as usize);
@@ -273,9 +280,10 @@ impl Backend for HeapBackend {
         }
         if self.invocation.end() {
             for group in &mut self.groups {
-                group.compact(&self.layout, self.version);
+                group.compact(&self.layouts, self.version);
             }
         }
+        self.tidy_in_passing();
         Ok(())
     }
 
@@ -283,22 +291,30 @@ impl Backend for HeapBackend {
         self.first_times(domain).map(|(time, _)| time).min()
     }
 
+    fn has_timers(&self, timer: TimerId) -> bool {
+        self.heads.first_time(timer.0 as usize).is_some()
+    }
+
     fn due_timers(&mut self, domain: TimeDomain, until: i64, limit: usize) -> Option<DueTimers> {
         let (time, family) = self.first_times(domain).min()?;
         if time > until || limit == 0 {
             return None;
         }
-        let group = |index: u32| self.groups[index as usize].timers();
-        Some(self.heads.due(family, group, until, limit, self.layout.key_words))
+        let group = |index: u32| &self.groups[index as usize].timers;
+        Some(self.heads.due(family, group, until, limit, self.layouts[0].key_words))
     }
 
     fn start_snapshot(&mut self, epoch: u64, full: bool) -> Result<(), Error> {
         if let Some(running) = &self.running {
             return Err(Error::SnapshotRunning { epoch, running: running.epoch });
         }
-        for group in &mut self.groups {
-            group.start(&self.schema, self.version, full, self.invocation.now());
+        self.release();
+        for index in 0..self.groups.len() {
+            let is_empty = self.entries_of(&self.groups[index]) == 0;
+            let (version, now) = (self.version, self.invocation.now());
+            self.groups[index].start(&self.schema, version, full, now, is_empty);
         }
+        self.written = false;
         self.version = Mark::next_version(self.version);
         self.running = Some(Running { epoch, next_group: 0, segments: Vec::new() });
         Ok(())
@@ -309,7 +325,7 @@ impl Backend for HeapBackend {
         let mut budget = entries.max(1);
         while let Some(group) = self.groups.get_mut(running.next_group) {
             let id = KeyGroup((self.range.start as usize + running.next_group) as u16);
-            match group.advance(&self.layout, self.version, id, &mut budget) {
+            match group.advance(&self.layouts, self.version, id, &mut budget) {
                 Progress::Paused => return Ok(None),
                 Progress::Done(segment) => running.segments.extend(segment),
             }
@@ -342,67 +358,65 @@ impl Backend for HeapBackend {
     }
 
     fn restore(&mut self, group: KeyGroup, full: bool, segment: &[u8]) -> Result<(), Error> {
-        if !self.range.contains(group) {
-            return Err(Error::Segment {
-                group,
-                reason: format!(
-                    "this task owns key groups {}..{}",
-                    self.range.start, self.range.end
-                ),
-            });
-        }
-        self.running = None;
-        self.groups.iter_mut().filter(|group| group.is_in_snapshot()).for_each(Group::abandon);
-        self.invocation.end();
-        let index = (u32::from(group.0) - self.range.start) as usize;
-        if full {
-            for family in 0..self.schema.timers().len() {
-                let old = self.groups[index].timers().first_time(family);
-                self.heads.update(family, index as u32, old, None);
-            }
-            self.groups[index] = new_group(&self.schema);
-        }
-        self.groups[index].start_restore();
-        let schema = self.schema.clone();
-        if full {
-            let rows = rows_of(Reader::open(group, segment, &schema)?, schema.states().len())?;
-            self.groups[index].table.make_room(&self.layout, rows);
-        }
-        let mut reader = Reader::open(group, segment, &schema)?;
-        while let Some(record) = reader.next()? {
-            self.restore_record(group, &record)?;
-        }
-        self.groups[index].end_restore(full, segment.len());
-        Ok(())
+        self.restore_segment(group, full, segment)
     }
 
     fn restore_tables(&mut self, directory: &Path) -> Result<(), Error> {
-        self.abandon_snapshot();
-        self.invocation.end();
-        let (schema, key_groups, range) = (self.schema.clone(), self.key_groups, self.range);
-        let mut restore = |group, record: &Record<'_>| self.restore_record(group, record);
-        crate::rocks::read_tables(directory, &schema, key_groups, range, &mut restore)?;
-        self.groups.iter_mut().for_each(Group::follow_tables);
-        Ok(())
+        self.restore_directory(directory)
     }
 
     fn entries(&self) -> u64 {
-        self.groups.iter().map(|group| group.entries() as u64).sum()
+        self.groups.iter().map(|group| self.entries_of(group) as u64).sum()
     }
 
     fn declared(&self) -> (&[StateDeclaration], &[TimerDeclaration]) {
         (self.schema.states(), self.schema.timers())
     }
 
-    fn values(&self, _state: StateId) -> u64 {
-        unimplemented!()
+    fn values(&self, state: StateId) -> u64 {
+        let Some(home) = self.homes.get(state.0 as usize) else { return 0 };
+        self.groups.iter().map(|group| values_in(group, *home) as u64).sum()
+    }
+
+    fn evolve(
+        &mut self,
+        states: &[StateDeclaration],
+        timers: &[TimerDeclaration],
+    ) -> Result<(), Error> {
+        self.change_declarations(states, timers)
+    }
+
+    fn migrate(
+        &mut self,
+        values: Move,
+        which: Which,
+        convert: &mut Convert<'_>,
+    ) -> Result<Moved, Error> {
+        self.move_values(values, which, convert)
+    }
+
+    fn hold(&mut self) {
+        self.start_hold();
+    }
+
+    fn release(&mut self) {
+        self.end_hold();
+    }
+
+    fn revert(&mut self) -> Result<bool, Error> {
+        self.go_back()
+    }
+
+    fn copy_keys(&mut self, keys: &Column, hashes: &[u64]) -> Result<Vec<Segment>, Error> {
+        self.copy(keys, hashes)
     }
 }
 
-fn new_group(schema: &Schema) -> Group {
-    let states = (0..).zip(schema.states()).filter(|(_, state)| state.kind.is_collection());
-    let stores = states.map(|(id, state)| collections::store(StateId(id), state));
-    Group::new(stores.collect(), schema.timers().len())
+/// Empty stores for the collection states of a schema.
+fn stores(schema: &Schema) -> Vec<Box<dyn Store>> {
+    let states = (0..).map(StateId).zip(schema.states());
+    let collections = states.filter(|(_, state)| state.kind.is_collection());
+    collections.map(|(id, state)| collections::store(id, state)).collect()
 }
 
 fn wrong_window(state: &StateDeclaration) -> Error {

@@ -19,14 +19,21 @@ mod cache;
 mod catalog;
 mod cells;
 mod collections;
+mod copy;
+mod count;
 mod database;
+mod evolve;
 mod files;
+mod free;
 mod keys;
+mod migrate;
 mod options;
 mod restore;
 mod slab;
 mod tables;
+mod tagged;
 mod timers;
+mod walk;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -36,11 +43,12 @@ use std::sync::Arc;
 
 use rocksdb::WriteBatch;
 
-use cache::Layout;
 use catalog::{Catalog, Tags};
 use cells::{Cells, FlushTo};
 use collections::{Collection, Invocation};
 use database::{Clock, Database, file_error};
+use evolve::Held;
+use migrate::Sweep;
 use timers::Timers;
 
 pub use options::{CompactionStyle, Compression, RocksOptions, RocksResources};
@@ -49,12 +57,13 @@ pub use tables::read_tables;
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
 use crate::declaration::{
-    self, KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration,
+    self, KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration, TimerId,
 };
 use crate::error::Error;
+use crate::evolve::{Convert, Move, Moved, Which};
 use crate::key::{KeyGroup, KeyGroupRange, KeyGroups};
 use crate::segment::Schema;
-use crate::snapshot::{Snapshot, Tables};
+use crate::snapshot::{Segment, Snapshot, Tables};
 use crate::timers::{Key, Timer};
 use crate::window::Window;
 use crate::writes::WriteSet;
@@ -79,6 +88,12 @@ pub struct RocksBackend {
     empty: bool,
     /// Groups that segments were restored to.
     restored: HashSet<KeyGroup>,
+    /// Tags of states and timers that were removed, and of which RocksDB still has what there was.
+    dropped: Vec<u16>,
+    sweeps: Vec<Sweep>,
+    held: Option<Held>,
+    /// Whether all is as it was when the last snapshot was started.
+    unchanged: bool,
 }
 
 impl fmt::Debug for RocksBackend {
@@ -109,14 +124,14 @@ impl RocksBackend {
             .map_err(|error| file_error(directory, "make the directory", &error))?;
         remove_databases(directory)?;
         let schema = Schema::new(key, states, timers);
-        let catalog = Catalog::new(&schema, key_groups, range);
+        let catalog = Catalog::new(&schema, key_groups, range)?;
         let clock = Arc::new(Clock::new());
         let path = files::vacant(directory, "db-");
         let database = Database::open(&path, resources, catalog.tagged(), &clock)?;
         let mut backend = Self {
-            cells: Cells::new(Layout::new(key, &[], &[]), key_groups, 0),
+            cells: Cells::new(key, key_groups, resources.options().write_behind_cache),
             collections: Vec::new(),
-            timers: Timers::new(timers, range.start, range.len(), key.is_words()),
+            timers: Timers::new(range.start, range.len(), key.is_words()),
             invocation: Invocation::new(key.is_words()),
             schema,
             key_groups,
@@ -130,22 +145,21 @@ impl RocksBackend {
             running: None,
             empty: true,
             restored: HashSet::new(),
+            dropped: Vec::new(),
+            sweeps: Vec::new(),
+            held: None,
+            unchanged: false,
         };
         let adopted = [];
         backend.start(&adopted)?;
+        backend.timers.serve(timers, &backend.tags.timers);
         Ok(backend)
     }
 
     /// Sets up what depends on the tags, after the database and its catalog are there. Table files that are there
     /// already are those of another database.
     fn start(&mut self, adopted: &[u64]) -> Result<(), Error> {
-        let states = self.schema.states();
-        self.tags = self.catalog.tags(&self.schema);
-        let layout = Layout::new(self.schema.key(), states, &self.tags.states);
-        let capacity = self.resources.options().write_behind_cache;
-        self.cells = Cells::new(layout, self.key_groups, capacity);
-        let pairs = states.iter().zip(&self.tags.states);
-        self.collections = pairs.map(|(state, &tag)| Collection::of(state, tag)).collect();
+        self.follow_schema();
         self.catalog.range = self.range;
         self.catalog.move_to(&self.database, adopted)?;
         let mut batch = WriteBatch::default();
@@ -175,17 +189,28 @@ impl RocksBackend {
         Ok(())
     }
 
-    /// Hands all that RocksDB has not got yet to it.
+    /// Hands all that RocksDB has not got yet to it. There is no way back before that.
     fn flush(&mut self) -> Result<(), Error> {
+        self.forget();
         self.cells.flush(&self.database, FlushTo::Files)?;
         let live = self.database.db().live_files();
         let live = live.map_err(|error| self.database.error("list the tables", &error))?;
         let live: HashSet<u64> = live.iter().filter_map(|file| files::number(&file.name)).collect();
         self.catalog.retain(|number| live.contains(&number));
         let mut batch = WriteBatch::default();
-        self.timers.flush_into(&mut batch, &self.tags.timers);
+        self.timers.flush_into(&mut batch);
         self.catalog.write_into(&mut batch);
+        for (group, &tag) in self.range.iter().flat_map(|group| {
+            let dropped = &self.dropped;
+            dropped.iter().map(move |tag| (group, tag))
+        }) {
+            let (mut from, mut to) = (Vec::new(), Vec::new());
+            keys::push_head(&mut from, group.0, tag);
+            keys::push_head(&mut to, group.0, tag + 1);
+            batch.delete_range(from, to);
+        }
         self.database.write(batch)?;
+        self.dropped.clear();
         self.timers.flushed();
         Ok(())
     }
@@ -201,6 +226,32 @@ impl RocksBackend {
             None => format!("there is no state number {}", state.0),
         };
         Error::Access { reason }
+    }
+
+    /// Refuses keys of another layout, or that the task does not own.
+    fn check_keys(&self, keys: &Column, hashes: &[u64]) -> Result<(), Error> {
+        if keys.is_words() != self.schema.key().is_words() || keys.len() != hashes.len() {
+            return Err(Error::Access {
+                reason: format!(
+                    "{} keys come with {} hashes, or not in the layout declared",
+                    keys.len(),
+                    hashes.len()
+                ),
+            });
+        }
+        let group = |&hash: &u64| self.key_groups.group_of(hash);
+        let outside = |hash: &u64| !self.range.contains(group(hash));
+        if let Some(slot) = hashes.iter().position(outside) {
+            return Err(Error::Access {
+                reason: format!(
+                    "the key of slot {slot} belongs to {}, and this task owns key groups {}..{}",
+                    group(&hashes[slot]),
+                    self.range.start,
+                    self.range.end
+                ),
+            });
+        }
+        Ok(())
     }
 
     /// Refuses columns of another layout than the state's.
@@ -229,42 +280,23 @@ impl Backend for RocksBackend {
     fn begin(&mut self, keys: &Column, hashes: &[u64], now: Now) -> Result<(), Error> {
         self.invocation.clear();
         self.cells.end();
-        if keys.is_words() != self.schema.key().is_words() || keys.len() != hashes.len() {
-            return Err(Error::Access {
-                reason: format!(
-                    "{} keys come with {} hashes, or not in the layout declared",
-                    keys.len(),
-                    hashes.len()
-                ),
-            });
-        }
-        let group = |&hash: &u64| self.key_groups.group_of(hash);
-        let outside = |hash: &u64| !self.range.contains(group(hash));
-        if let Some(slot) = hashes.iter().position(outside) {
-            return Err(Error::Access {
-                reason: format!(
-                    "the key of slot {slot} belongs to {}, and this task owns key groups {}..{}",
-                    group(&hashes[slot]),
-                    self.range.start,
-                    self.range.end
-                ),
-            });
-        }
+        self.check_keys(keys, hashes)?;
         self.clock.set(now);
         self.cells.begin(&self.database, keys, hashes, now)?;
         self.invocation.now = now;
         self.invocation.keys.extend_from_range(keys, 0, keys.len());
         self.invocation.hashes.extend_from_slice(hashes);
-        self.invocation.groups.extend(hashes.iter().map(|hash| group(hash).0));
+        let groups = hashes.iter().map(|&hash| self.key_groups.group_of(hash).0);
+        self.invocation.groups.extend(groups);
         Ok(())
     }
 
     fn load(&mut self, state: StateId, window: &mut Window) -> Result<(), Error> {
         self.check_layout(state, &window.values, None)?;
-        let Some(cell) = self.cells.layout.cell_of(state) else {
+        let Some(place) = self.cells.place_of(state) else {
             return Err(self.refused(state, "is a collection"));
         };
-        self.cells.load(&self.database, cell, window)
+        self.cells.load(&self.database, place, window)
     }
 
     fn load_entries(
@@ -305,6 +337,8 @@ impl Backend for RocksBackend {
         }
         // From here on nothing fails.
         self.empty = false;
+        self.unchanged = false;
+        self.forget_sweeps(writes);
         self.catalog.next_element = next_element;
         self.cells.apply(writes);
         for change in writes.timers() {
@@ -327,6 +361,10 @@ impl Backend for RocksBackend {
         self.timers.next(domain)
     }
 
+    fn has_timers(&self, timer: TimerId) -> bool {
+        self.timers.has(timer)
+    }
+
     fn due_timers(&mut self, domain: TimeDomain, until: i64, limit: usize) -> Option<DueTimers> {
         self.timers.due(domain, until, limit)
     }
@@ -340,6 +378,7 @@ impl Backend for RocksBackend {
         let files = files::checkpoint(&self.database, &self.catalog, &directory)?;
         let tables = Tables::new(directory, self.range, self.entries(), files);
         self.running = Some(Snapshot { epoch, segments: Vec::new(), tables: Some(tables) });
+        self.unchanged = true;
         Ok(())
     }
 
@@ -373,8 +412,41 @@ impl Backend for RocksBackend {
         (self.schema.states(), self.schema.timers())
     }
 
-    fn values(&self, _state: StateId) -> u64 {
-        unimplemented!()
+    fn values(&self, state: StateId) -> u64 {
+        self.count_values(state)
+    }
+
+    fn evolve(
+        &mut self,
+        states: &[StateDeclaration],
+        timers: &[TimerDeclaration],
+    ) -> Result<(), Error> {
+        self.serve(states, timers)
+    }
+
+    fn migrate(
+        &mut self,
+        values: Move,
+        which: Which,
+        convert: &mut Convert<'_>,
+    ) -> Result<Moved, Error> {
+        self.move_values(values, which, convert)
+    }
+
+    fn hold(&mut self) {
+        self.remember();
+    }
+
+    fn release(&mut self) {
+        self.forget();
+    }
+
+    fn revert(&mut self) -> Result<bool, Error> {
+        self.come_back()
+    }
+
+    fn copy_keys(&mut self, keys: &Column, hashes: &[u64]) -> Result<Vec<Segment>, Error> {
+        self.copy(keys, hashes)
     }
 }
 

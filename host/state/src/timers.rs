@@ -59,12 +59,45 @@ impl GroupTimers {
         Self { families: vec![BTreeSet::new(); families], changed: BTreeMap::new() }
     }
 
+    /// Adds a family, without timers.
+    pub(super) fn add_family(&mut self) {
+        self.families.push(BTreeSet::new());
+    }
+
+    /// Takes the timers of a family away. Changes that are kept track of stay so.
+    pub(super) fn take_family(&mut self, family: usize) -> BTreeSet<Timer> {
+        std::mem::take(&mut self.families[family])
+    }
+
     pub(super) fn len(&self) -> usize {
         self.families.iter().map(BTreeSet::len).sum()
     }
 
+    /// How many timers the first so many families have.
+    pub(super) fn len_of(&self, families: usize) -> usize {
+        self.families.iter().take(families).map(BTreeSet::len).sum()
+    }
+
     pub(super) fn first_time(&self, family: usize) -> Option<i64> {
         self.families[family].first().map(|timer| timer.time)
+    }
+
+    /// Puts families in another order: each is that of an old number, or new and empty. Those of other old numbers
+    /// follow behind.
+    pub(super) fn arrange(&mut self, order: &[Option<usize>]) {
+        arrange(&mut self.families, order);
+        if !self.changed.is_empty() {
+            let place = |family: u32| order.iter().position(|old| *old == Some(family as usize));
+            let changed = std::mem::take(&mut self.changed).into_iter();
+            let moved = changed
+                .filter_map(|((family, timer), set)| Some(((place(family)? as u32, timer), set)));
+            self.changed = moved.collect();
+        }
+    }
+
+    /// Takes out the families behind the first so many.
+    pub(super) fn split_off(&mut self, families: usize) -> Vec<BTreeSet<Timer>> {
+        self.families.split_off(families)
     }
 
     pub(super) fn contains(&self, family: usize, timer: &Timer) -> bool {
@@ -94,6 +127,14 @@ impl GroupTimers {
     }
 }
 
+/// Puts items in another order, with those that it does not name behind.
+fn arrange<T: Default>(items: &mut Vec<T>, order: &[Option<usize>]) {
+    let mut old: Vec<Option<T>> = std::mem::take(items).into_iter().map(Some).collect();
+    let take = |number: &Option<usize>| number.and_then(|number| old[number].take());
+    *items = order.iter().map(take).map(Option::unwrap_or_default).collect();
+    items.extend(old.into_iter().flatten());
+}
+
 /// For each family, the groups that have timers, by their earliest.
 #[derive(Debug)]
 pub(super) struct Heads {
@@ -105,8 +146,28 @@ impl Heads {
         Self { families: vec![BTreeSet::new(); families] }
     }
 
+    /// Adds a family, without timers.
+    pub(super) fn add_family(&mut self) {
+        self.families.push(BTreeSet::new());
+    }
+
+    /// Says that no group has timers of a family any more.
+    pub(super) fn clear_family(&mut self, family: usize) {
+        self.families[family].clear();
+    }
+
     pub(super) fn first_time(&self, family: usize) -> Option<i64> {
         self.families[family].first().map(|&(time, _)| time)
+    }
+
+    /// Puts families in another order, as [`GroupTimers::arrange`] does.
+    pub(super) fn arrange(&mut self, order: &[Option<usize>]) {
+        arrange(&mut self.families, order);
+    }
+
+    /// Takes out the families behind the first so many.
+    pub(super) fn truncate(&mut self, families: usize) {
+        self.families.truncate(families);
     }
 
     /// Follows a change of a group's earliest timer.

@@ -141,6 +141,11 @@ impl WriteSet {
         &self.states[state.0 as usize]
     }
 
+    /// The writes to a state, if the set was made for it.
+    pub(crate) fn of(&self, state: StateId) -> Option<&StateWrites> {
+        self.states.get(state.0 as usize).filter(|writes| !writes.slots.is_empty())
+    }
+
     /// The states in order of their ids.
     pub fn states(&self) -> impl Iterator<Item = (StateId, &StateWrites)> {
         self.states.iter().enumerate().map(|(id, writes)| (StateId(id as u32), writes))

@@ -1,6 +1,6 @@
 //! Mending objects from another store: a backup of this one, or one to which checkpoints were copied.
 //!
-//! A pack is known by its name. A manifest is taken if it is certainly the one that was here: if the hash in its first
+//! A pack and a component are known by their names. A manifest is taken if it is certainly the one that was here: if the hash in its first
 //! line, or that of what follows, is still the same.
 
 use bytes::Bytes;
@@ -24,6 +24,17 @@ impl CheckpointStore {
                 self.put_pack(pack, bytes).await?;
                 Ok(true)
             }
+            Err(error) if error.is_damage() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces a component by what the other store has. Returns whether it had it.
+    pub(super) async fn repair_component(&self, object: &str, other: &Self) -> Result<bool, Error> {
+        let name = Path::from(object);
+        let Some(digest) = paths::component_digest(&name) else { return Ok(false) };
+        match other.component(digest).await {
+            Ok(bytes) => self.put(&name, bytes).await.map(|()| true),
             Err(error) if error.is_damage() => Ok(false),
             Err(error) => Err(error),
         }

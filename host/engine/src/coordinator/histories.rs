@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The first one is a source, and no operator.
 const TASKS: usize = 3;
 
 /// What the world does next, if it can.
@@ -22,6 +23,15 @@ enum Act {
     Savepoint,
     Stop(Stop),
     Finish,
+    Swap {
+        commit_outputs: bool,
+        canary: bool,
+    },
+    /// The next checkpoint that is to be pinned cannot be.
+    FailToPin,
+    Keep,
+    RollBack,
+    FailTask,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -34,6 +44,11 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Savepoint),
         1 => prop_oneof![Just(Stop::Checkpoint), Just(Stop::Drain)].prop_map(Act::Stop),
         1 => Just(Act::Finish),
+        3 => any::<(bool, bool)>()
+            .prop_map(|(commit_outputs, canary)| Act::Swap { commit_outputs, canary }),
+        1 => Just(Act::FailToPin),
+        3 => Just(Act::Keep),
+        1 => prop_oneof![9 => Just(Act::RollBack), 1 => Just(Act::FailTask)],
     ]
 }
 
@@ -42,8 +57,8 @@ struct World {
     coordinator: Coordinator,
     now: i64,
     max_concurrent: usize,
-    /// For each task the barriers that it has not acknowledged.
-    barriers: Vec<VecDeque<u64>>,
+    /// For each task the barriers that it has not acknowledged, and whether they are those of flips.
+    barriers: Vec<VecDeque<(u64, bool)>>,
     to_publish: VecDeque<u64>,
     published: BTreeSet<u64>,
     committed: Option<u64>,
@@ -54,9 +69,52 @@ struct World {
     running: usize,
     sources: usize,
     over: bool,
+    failed: bool,
+    swap: Option<Swapped>,
+    /// Whether the swap that was asked for last has been told its end.
+    answered: bool,
+    fail_to_pin: bool,
+}
+
+/// The swap under way, as far as the world was told.
+struct Swapped {
+    commit_outputs: bool,
+    stage: SwapStage,
+    pinned: Option<u64>,
 }
 
 impl World {
+    fn new(settings: CheckpointSettings) -> Self {
+        let max_concurrent = settings.max_concurrent as usize;
+        let start = Start {
+            durable: true,
+            tasks: TASKS,
+            sources: 1,
+            restored: None,
+            first_epoch: 1,
+            now: 0,
+        };
+        Self {
+            coordinator: Coordinator::new(settings, start),
+            now: 0,
+            max_concurrent,
+            barriers: vec![VecDeque::new(); TASKS],
+            to_publish: VecDeque::new(),
+            published: BTreeSet::new(),
+            committed: None,
+            under_way: VecDeque::new(),
+            triggered: 0,
+            last: None,
+            running: TASKS,
+            sources: 1,
+            over: false,
+            failed: false,
+            swap: None,
+            answered: true,
+            fail_to_pin: false,
+        }
+    }
+
     fn tell(&mut self, event: Event) {
         for command in self.coordinator.handle(self.now, event) {
             assert!(!self.over, "{command:?} after the end");
@@ -66,25 +124,9 @@ impl World {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Trigger(Barrier { epoch, builds_on, last }) => {
-                assert!(epoch > self.triggered, "epochs rise");
-                assert!(self.last.is_none(), "nothing follows the last barrier");
-                let newest = self.under_way.back().copied().or(self.published.last().copied());
-                assert_eq!(builds_on, newest, "it builds on what comes before it");
-                let acknowledged =
-                    |epoch: &u64| self.barriers.iter().all(|barriers| !barriers.contains(epoch));
-                assert!(self.under_way.iter().all(acknowledged), "the barrier before has passed");
-                self.triggered = epoch;
-                self.under_way.push_back(epoch);
-                assert!(self.under_way.len() <= self.max_concurrent);
-                self.barriers.iter_mut().for_each(|barriers| barriers.push_back(epoch));
-                if last.is_some() {
-                    assert_eq!(self.under_way.len(), 1, "nothing can replace the last one");
-                    self.last = Some(epoch);
-                }
-            }
+            Command::Trigger(barrier) => self.trigger(barrier),
             Command::Publish { epoch } => {
-                assert!(self.barriers.iter().all(|barriers| !barriers.contains(&epoch)));
+                assert!(self.has_passed(epoch));
                 assert!(self.to_publish.back().is_none_or(|before| *before < epoch));
                 self.to_publish.push_back(epoch);
             }
@@ -96,13 +138,89 @@ impl World {
             Command::Commit { epoch } => {
                 assert!(self.published.contains(&epoch), "only what exists is committed");
                 assert!(self.committed.is_none_or(|before| before < epoch), "and in order");
+                if let Some(Swapped { commit_outputs: false, stage, pinned: Some(pinned) }) =
+                    &self.swap
+                {
+                    let keeping = matches!(stage, SwapStage::Keeping { .. });
+                    assert!(epoch <= *pinned || keeping, "nothing of a trial is committed");
+                }
                 self.committed = Some(epoch);
             }
-            Command::Complete(_) => {
+            Command::Swap(stage) => self.swap_at(stage),
+            Command::RollBack { to, .. } => {
+                assert!(self.published.contains(&to), "there is something to come back to");
+                assert!(self.answered);
+                self.over = true;
+            }
+            Command::Complete { .. } => {
                 assert_eq!(self.running, 0);
                 self.over = true;
             }
-            Command::Fail { .. } => self.over = true,
+            Command::Fail { .. } => (self.over, self.failed) = (true, true),
+        }
+    }
+
+    fn trigger(&mut self, Barrier { epoch, builds_on, last, kind }: Barrier) {
+        assert!(epoch > self.triggered, "epochs rise");
+        assert!(self.last.is_none(), "nothing follows the last barrier");
+        let passed = self.under_way.iter().all(|epoch| self.has_passed(*epoch));
+        assert!(passed, "the barrier before has passed");
+        self.triggered = epoch;
+        let flip = kind == BarrierKind::Flip;
+        self.barriers.iter_mut().for_each(|barriers| barriers.push_back((epoch, flip)));
+        let stage = self.swap.as_ref().map(|swap| (&swap.stage, swap.commit_outputs));
+        match stage {
+            Some((SwapStage::Pinning { epoch: pinning }, commit_outputs)) => {
+                assert!(*pinning == epoch && !flip, "nothing comes between");
+                assert_eq!(kind == BarrierKind::Pin, !commit_outputs);
+            }
+            Some((SwapStage::Flipping { epoch: flipping }, _)) => {
+                assert!(*flipping == epoch && flip, "nothing comes between");
+            }
+            Some((SwapStage::Trial { .. }, commit_outputs)) => {
+                assert!(commit_outputs && !flip, "a trial takes no checkpoints");
+            }
+            _ => assert_eq!(kind, BarrierKind::Checkpoint),
+        }
+        if flip {
+            assert!(last.is_none());
+            return;
+        }
+        let newest = self.under_way.back().copied().or(self.published.last().copied());
+        assert_eq!(builds_on, newest, "it builds on what comes before it");
+        self.under_way.push_back(epoch);
+        assert!(self.under_way.len() <= self.max_concurrent);
+        if last.is_some() {
+            assert_eq!(self.under_way.len(), 1, "nothing can replace the last one");
+            self.last = Some(epoch);
+        }
+    }
+
+    fn has_passed(&self, epoch: u64) -> bool {
+        let waits = |barriers: &VecDeque<(u64, bool)>| {
+            barriers.iter().any(|(waiting, _)| *waiting == epoch)
+        };
+        !self.barriers.iter().any(waits)
+    }
+
+    fn swap_at(&mut self, stage: SwapStage) {
+        assert!(!self.answered, "{stage:?}: a swap ends once");
+        let swap = self.swap.as_mut().expect("there is a swap");
+        match &stage {
+            SwapStage::Pinning { .. } => assert_eq!(swap.stage, SwapStage::Queued),
+            SwapStage::Flipping { .. } => swap.pinned = swap.pinned.or(self.committed),
+            SwapStage::Kept { epoch } => {
+                assert!(self.committed == Some(*epoch) && swap.pinned < self.committed);
+            }
+            SwapStage::Refused { .. } => assert_eq!(swap.pinned, None, "it has flipped"),
+            SwapStage::RollingBack { .. } => assert!(swap.pinned.is_some()),
+            SwapStage::Queued | SwapStage::Trial { .. } | SwapStage::Keeping { .. } => {}
+        }
+        if stage.is_final() {
+            self.answered = true;
+            self.swap = None;
+        } else {
+            swap.stage = stage;
         }
     }
 
@@ -115,14 +233,24 @@ impl World {
                 assert!(next.is_none_or(|next| next > self.now), "the driver would not sleep");
             }
             Act::Acknowledge(task) => {
-                if let Some(epoch) = self.barriers[*task].pop_front() {
-                    self.tell(Event::Acknowledged { task: TaskIndex(*task as u32), epoch });
+                let index = TaskIndex(*task as u32);
+                match self.barriers[*task].pop_front() {
+                    Some((epoch, false)) => self.tell(Event::Acknowledged { task: index, epoch }),
+                    Some((epoch, true)) if *task > 0 => {
+                        self.tell(Event::Flipped { task: index, epoch });
+                    }
+                    _ => {}
                 }
             }
             Act::Publish => {
                 if let Some(epoch) = self.to_publish.pop_front() {
                     self.published.insert(epoch);
                     assert_eq!(self.under_way.pop_front(), Some(epoch));
+                    let pinning = self.swap.as_ref().map(|swap| &swap.stage);
+                    let pinning = pinning == Some(&SwapStage::Pinning { epoch });
+                    if pinning && std::mem::take(&mut self.fail_to_pin) {
+                        self.tell(Event::PinFailed { reason: "the name is taken".into() });
+                    }
                     self.tell(Event::Published { epoch });
                 }
             }
@@ -145,6 +273,21 @@ impl World {
                     self.tell(Event::Finished);
                 }
             }
+            Act::Swap { commit_outputs, canary } => {
+                // The driver takes up one at a time.
+                if self.answered && !self.over {
+                    self.answered = false;
+                    let stage = SwapStage::Queued;
+                    let commit_outputs = *commit_outputs;
+                    self.swap = Some(Swapped { commit_outputs, stage, pinned: None });
+                    let tasks = (1..TASKS as u32).map(TaskIndex).collect();
+                    self.tell(Event::Swap(SwapWish { tasks, commit_outputs, canary: *canary }));
+                }
+            }
+            Act::FailToPin => self.fail_to_pin = true,
+            Act::Keep => self.tell(Event::Keep),
+            Act::RollBack => self.tell(Event::RollBack { reason: "too slow".into() }),
+            Act::FailTask => self.tell(Event::TaskFailed { reason: "it trapped".into() }),
         }
     }
 }
@@ -164,39 +307,19 @@ proptest! {
             max_concurrent: max_concurrent as u32,
             ..CheckpointSettings::default()
         };
-        let start = Start {
-            durable: true,
-            tasks: TASKS,
-            sources: 1,
-            restored: None,
-            first_epoch: 1,
-            now: 0,
-        };
-        let mut world = World {
-            coordinator: Coordinator::new(settings, start),
-            now: 0,
-            max_concurrent,
-            barriers: vec![VecDeque::new(); TASKS],
-            to_publish: VecDeque::new(),
-            published: BTreeSet::new(),
-            committed: None,
-            under_way: VecDeque::new(),
-            triggered: 0,
-            last: None,
-            running: TASKS,
-            sources: 1,
-            over: false,
-        };
+        let mut world = World::new(settings);
         for act in &acts {
             world.act(act);
         }
         // Whatever came before, the job ends if everyone goes on.
         for _ in 0..50 {
             let everyone = (0..TASKS).map(Act::Acknowledge);
-            for act in everyone.chain([Act::Publish, Act::Exhaust, Act::Wait(60), Act::Finish]) {
+            let others = [Act::Publish, Act::Keep, Act::Exhaust, Act::Wait(60), Act::Finish];
+            for act in everyone.chain(others) {
                 world.act(&act);
             }
         }
         prop_assert!(world.over);
+        prop_assert!(world.answered || world.failed, "somebody waits for a swap");
     }
 }

@@ -29,7 +29,7 @@ fn acknowledge(coordinator: &mut Coordinator, now: i64, epoch: u64) -> Vec<Comma
 }
 
 fn barrier(epoch: u64, builds_on: Option<u64>, last: Option<Last>) -> Command {
-    Command::Trigger(Barrier { epoch, builds_on, last })
+    Command::Trigger(Barrier { epoch, builds_on, last, kind: BarrierKind::Checkpoint })
 }
 
 fn trigger(epoch: u64, builds_on: Option<u64>) -> Vec<Command> {
@@ -109,7 +109,7 @@ fn the_stream_ends_with_a_last_checkpoint_after_the_running_one() {
     assert_eq!(acknowledge(&mut coordinator, 10_000, 2), [Command::Publish { epoch: 2 }]);
     coordinator.handle(10_010, Event::Published { epoch: 2 });
     assert_eq!(coordinator.handle(10_020, Event::Finished), []);
-    assert_eq!(coordinator.handle(10_021, Event::Finished), [Command::Complete(Ending::Finished)]);
+    assert_eq!(coordinator.handle(10_021, Event::Finished), [Command::Complete { stopped: None }]);
 }
 
 #[test]
@@ -159,13 +159,13 @@ fn a_drain_is_told_to_the_sources_and_a_cancellation_takes_no_checkpoint() {
     acknowledge(&mut draining, 6, 1);
     assert_eq!(draining.handle(7, Event::Published { epoch: 1 }), [Command::Commit { epoch: 1 }]);
     draining.handle(8, Event::Finished);
-    let complete = Command::Complete(Ending::Stopped(Stop::Drain));
+    let complete = Command::Complete { stopped: Some(Stop::Drain) };
     assert_eq!(draining.handle(9, Event::Finished), [complete]);
 
     let mut cancelled = coordinator(settings());
     cancelled.handle(100, Event::Tick);
     cancelled.handle(101, Event::Stop(Stop::Checkpoint));
-    let complete = Command::Complete(Ending::Stopped(Stop::Cancel));
+    let complete = Command::Complete { stopped: Some(Stop::Cancel) };
     assert_eq!(cancelled.handle(102, Event::Stop(Stop::Cancel)), [complete]);
     assert_eq!(cancelled.handle(999, Event::Tick), []);
 }

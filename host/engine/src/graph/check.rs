@@ -52,6 +52,16 @@ pub enum GraphError {
     UntakenDeadLetters { node: String },
     #[error("operator `{node}` cannot run: {reason}")]
     Description { node: String, reason: String },
+    #[error("there is no operator `{id}` in the job; there are: {known}")]
+    UnknownOperator { id: String, known: String },
+}
+
+impl GraphError {
+    pub(super) fn no_operator(id: &str, nodes: &[Node]) -> Self {
+        let is_operator = |node: &&Node| matches!(node.kind, NodeKind::Operator { .. });
+        let known = listed(nodes.iter().filter(is_operator).map(|node| &node.id));
+        Self::UnknownOperator { id: id.to_owned(), known }
+    }
 }
 
 /// Checks nodes and resolves their references to edges.

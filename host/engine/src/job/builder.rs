@@ -18,6 +18,7 @@ use crate::metrics::TaskMetrics;
 use crate::recovery::RestorePoint;
 use crate::settings::Mode;
 use crate::task::{Body, Frame, Gate, OperatorBody, Outlets, Reports, SinkBody, SourceBody, Task};
+use crate::version::OperatorVersion;
 use crate::watermark::Generator;
 
 /// Tasks with what wakes them, and what is shown of them.
@@ -103,8 +104,9 @@ impl<'a> Builder<'a> {
                     .open(task)
                     .map_err(|reason| JobError::Operator { node: node.id.clone(), reason })?;
                 let state = self.states.remove(&(node_index, task)).unwrap_or_default();
-                let TaskState { backend, task_states } = state;
-                let mut invoker = Invoker::new(operator, backend, node.on_error);
+                let TaskState { backend, task_states, evolution } = state;
+                let mut invoker =
+                    Invoker::new(operator, backend, node.on_error).with_evolution(&evolution);
                 if let Some(states) = task_states {
                     invoker = invoker.with_task_states(states);
                 }
@@ -112,6 +114,7 @@ impl<'a> Builder<'a> {
                 Ok(Body::Operator(Box::new(OperatorBody::new(
                     gate,
                     invoker,
+                    Arc::new(OperatorVersion::of(&**factory)),
                     watermarks,
                     self.seed ^ (u64::from(index.0) << 32),
                     continued.map(RestorePoint::epoch),

@@ -2,24 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures::executor::block_on;
-use statehouse_state::{Backend, TaskStates};
+use statehouse_operator::{Description, Evolution};
+use statehouse_state::{Backend, KeyGroups, TaskStates};
 use tokio::runtime::Handle;
 
 use super::{BackendFactory, BackendRequest};
 use crate::error::JobError;
 use crate::graph::{Graph, Node, NodeKind};
 use crate::recovery::RestorePoint;
-use crate::recovery::claims::{unclaimed, unclaimed_task_states};
+use crate::recovery::plans::{dropped, unclaimed_task_states};
+use crate::swap::Warm;
 
 /// The state of one task of an operator, as far as it declares any.
 #[derive(Default)]
 pub(super) struct TaskState {
     pub(super) backend: Option<Box<dyn Backend>>,
     pub(super) task_states: Option<TaskStates>,
+    /// How the operator takes over what is in the backend.
+    pub(super) evolution: Arc<Evolution>,
 }
 
 /// The state of all tasks by node and number.
@@ -31,6 +36,7 @@ pub(super) struct Restoring<'a> {
     pub(super) restore: Option<&'a RestorePoint>,
     pub(super) backends: &'a BackendFactory,
     pub(super) scratch: Option<&'a Path>,
+    pub(super) warm: &'a Warm,
 }
 
 /// Makes the state of all tasks, up to `most` of them at once.
@@ -40,55 +46,93 @@ pub(super) fn restore_states(
     most: usize,
 ) -> Result<TaskStatesByPlace, JobError> {
     let operators = graph.nodes.iter().enumerate().filter_map(|(index, node)| match &node.kind {
-        NodeKind::Operator { factory, .. } => Some((index, node, factory.description())),
+        NodeKind::Operator { factory, .. } => Some((index, node, factory)),
         _ => None,
     });
-    let requests: Vec<_> = operators
-        .flat_map(|(index, node, description)| {
-            (0..node.parallelism).map(move |task| {
-                let range = graph.key_groups.range_of_task(task, node.parallelism);
-                let key_groups = graph.key_groups;
-                (
-                    index,
+    let mut tasks = Vec::new();
+    for (index, node, factory) in operators {
+        let evolution = Arc::new(match restoring.restore {
+            Some(restore) => restore.evolution(&node.id, &**factory)?,
+            None => Evolution::unchanged(factory.description()),
+        });
+        let of_task = |task| {
+            (
+                index,
+                task,
+                Origin {
                     node,
-                    BackendRequest { node: &node.id, task, description, key_groups, range },
-                )
-            })
-        })
-        .collect();
-    let restore = |(index, node, request): &(usize, &Node, BackendRequest<'_>)| {
-        let state = restoring.task(node, *request)?;
-        Ok::<_, JobError>(((*index, request.task), state))
+                    description: factory.description(),
+                    evolution: Arc::clone(&evolution),
+                },
+            )
+        };
+        tasks.extend((0..node.parallelism).map(of_task));
+    }
+    let restore = |(index, task, origin): &(usize, u32, Origin<'_>)| {
+        let state = restoring.task(origin, origin.request(graph.key_groups, *task))?;
+        Ok::<_, JobError>(((*index, *task), state))
     };
-    Ok(each(&requests, most, restore)?.into_iter().collect())
+    Ok(each(&tasks, most, restore)?.into_iter().collect())
+}
+
+/// What the state of a task is made for.
+struct Origin<'a> {
+    node: &'a Node,
+    description: &'a Description,
+    evolution: Arc<Evolution>,
+}
+
+impl Origin<'_> {
+    fn request(&self, key_groups: KeyGroups, task: u32) -> BackendRequest<'_> {
+        BackendRequest {
+            node: &self.node.id,
+            task,
+            description: self.description,
+            states: &self.evolution.states,
+            timers: &self.evolution.timers,
+            key_groups,
+            range: key_groups.range_of_task(task, self.node.parallelism),
+        }
+    }
 }
 
 impl Restoring<'_> {
-    fn task(self, node: &Node, request: BackendRequest<'_>) -> Result<TaskState, JobError> {
-        let description = request.description;
-        let mut state = TaskState::default();
-        if node.kind.has_keyed_state() {
-            state.backend = Some(self.backend(request)?);
+    fn task(self, of: &Origin<'_>, request: BackendRequest<'_>) -> Result<TaskState, JobError> {
+        let evolution = Arc::clone(&of.evolution);
+        let mut state = TaskState { evolution, ..TaskState::default() };
+        if !request.states.is_empty() || !request.timers.is_empty() {
+            state.backend = Some(self.backend(request, &of.evolution)?);
         }
-        if !description.task_states.is_empty() {
-            state.task_states = Some(self.task_states(node, request)?);
+        if !of.description.task_states.is_empty() {
+            state.task_states = Some(self.task_states(of.node, request)?);
         }
         Ok(state)
     }
 
     /// A backend, filled from the checkpoint.
-    fn backend(self, request: BackendRequest<'_>) -> Result<Box<dyn Backend>, JobError> {
-        let BackendRequest { node, range, description, .. } = request;
-        let mut backend = (self.backends)(request).map_err(|error| JobError::Operator {
+    fn backend(
+        self,
+        request: BackendRequest<'_>,
+        evolution: &Evolution,
+    ) -> Result<Box<dyn Backend>, JobError> {
+        let BackendRequest { node, task, range, states, timers, .. } = request;
+        let failed = |error: statehouse_state::Error| JobError::Operator {
             node: node.to_owned(),
             reason: error.to_string(),
-        })?;
+        };
+        if let Some(mut backend) = self.warm.take_backend(node, task) {
+            // The checkpoint has all that any task had still to take over; this one may have been done with some.
+            if backend.declared() != (states, timers) {
+                backend.evolve(states, timers).map_err(failed)?;
+            }
+            return Ok(backend);
+        }
+        let mut backend = (self.backends)(request).map_err(failed)?;
         if let Some(restore) = self.restore
             && let Some(before) = restore.operator(node)
         {
             block_on(restore.fill(before, range, &mut *backend, self.scratch))?;
-            let dropped = unclaimed(before, description, true).unwrap_or_default();
-            if !dropped.is_empty() {
+            if dropped(evolution).next().is_some() {
                 // What the checkpoint holds is more than what the backend has: it cannot be built on.
                 backend.abandon_snapshot();
             }
@@ -101,7 +145,10 @@ impl Restoring<'_> {
         let declared = &request.description.task_states;
         let before = self.restore.and_then(|restore| Some((restore, restore.operator(&node.id)?)));
         let Some((restore, before)) = before else { return Ok(TaskStates::new(declared)) };
-        let bytes = block_on(restore.task_states(before))?;
+        let bytes = match self.warm.task_states(&node.id, node.parallelism) {
+            Some(bytes) => bytes,
+            None => block_on(restore.task_states(before))?,
+        };
         let mut all = declared.clone();
         if restore.drop_unclaimed {
             all.extend(unclaimed_task_states(before, declared));

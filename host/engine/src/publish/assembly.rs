@@ -1,16 +1,19 @@
 //! A manifest put together: what the tasks uploaded, on top of the checkpoint before.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use statehouse_checkpoint::{
     Digest, Epoch, Error, Generation, Manifest, OperatorState, PackStamp, SegmentRef, Statistics,
     TablesRef, TaskState, extend_groups,
 };
+use statehouse_operator::evolution::Retired;
 use statehouse_state::KeyGroups;
 
 use super::upload::Uploaded;
 use crate::graph::{Graph, Node, NodeKind};
+use crate::version::{OperatorVersion, digest};
 
 /// The name of the function that maps keys to key groups, as manifests carry it.
 pub const KEY_HASH: &str = "xxh3-64";
@@ -31,15 +34,13 @@ pub(crate) struct Assembly {
     nodes: Vec<NodeEntry>,
 }
 
-/// What is said of a node in every manifest.
+/// What is said of a node in every manifest. The rest is said by its tasks: a swap changes it.
 #[derive(Debug)]
 struct NodeEntry {
     id: String,
-    component: Option<Digest>,
-    description: Value,
+    /// The component that was asked for when the run started.
+    declared: Option<Digest>,
     parallelism: u32,
-    /// Whether its tasks have keyed state, in backends that carry the earlier checkpoints' on.
-    keyed: bool,
 }
 
 /// What the tasks of a node contributed.
@@ -48,20 +49,42 @@ struct Written {
     tasks: Vec<TaskState>,
     segments: Vec<(u16, SegmentRef)>,
     tables: Vec<TablesRef>,
+    /// The version that they ran: the same for all, but for what each has still to take over.
+    version: Option<Arc<OperatorVersion>>,
+    /// What any of them has still to take over.
+    retired: Retired,
+}
+
+impl Written {
+    fn add(&mut self, uploaded: Uploaded) {
+        self.tasks.push(uploaded.task);
+        self.segments.extend(uploaded.segments);
+        self.tables.extend(uploaded.tables);
+        let Some(version) = uploaded.version else { return };
+        // A task that lets go of a retired state writes everything anew with its next snapshot, so the segments of a
+        // checkpoint mention no other ones than its tasks do.
+        add_new(&mut self.retired.states, &version.retired.states);
+        add_new(&mut self.retired.timers, &version.retired.timers);
+        self.version.get_or_insert(version);
+    }
+}
+
+/// Adds what is not there yet.
+fn add_new<T: Clone + PartialEq>(all: &mut Vec<T>, more: &[T]) {
+    for one in more {
+        if !all.contains(one) {
+            all.push(one.clone());
+        }
+    }
 }
 
 impl NodeEntry {
     fn new(node: &Node) -> Self {
-        let (component, description) = match &node.kind {
-            NodeKind::Operator { factory, .. } => (
-                factory.component().and_then(|digest| digest.parse().ok()),
-                serde_json::to_value(factory.description())
-                    .expect("descriptions are plain data with text keys"),
-            ),
-            _ => (None, Value::Null),
+        let declared = match &node.kind {
+            NodeKind::Operator { factory, .. } => digest(factory.declared_component()),
+            _ => None,
         };
-        let keyed = node.kind.has_keyed_state();
-        Self { id: node.id.clone(), component, description, parallelism: node.parallelism, keyed }
+        Self { id: node.id.clone(), declared, parallelism: node.parallelism }
     }
 }
 
@@ -94,10 +117,7 @@ impl Assembly {
         for (place, uploaded) in uploaded {
             statistics.packs += uploaded.packs;
             statistics.pack_bytes += uploaded.pack_bytes;
-            let written = &mut written[place.node];
-            written.tasks.push(uploaded.task);
-            written.segments.extend(uploaded.segments);
-            written.tables.extend(uploaded.tables);
+            written[place.node].add(uploaded);
         }
         let nodes = self.nodes.iter().zip(written);
         let operators = nodes.map(|(node, written)| {
@@ -122,11 +142,12 @@ fn operator(
     previous: Option<&Manifest>,
     written: Written,
 ) -> Result<OperatorState, statehouse_checkpoint::ProtocolError> {
-    let Written { tasks, segments, mut tables } = written;
+    let Written { tasks, segments, mut tables, version, retired } = written;
+    let keyed = version.as_ref().is_some_and(|version| version.keyed);
     let nothing = BTreeMap::new();
     let before = previous.iter().flat_map(|previous| &previous.operators);
     // Without a backend nobody would ever replace the earlier chains, and what was dropped on purpose would come back.
-    let before = before.into_iter().find(|operator| operator.id == node.id && node.keyed);
+    let before = before.into_iter().find(|operator| operator.id == node.id && keyed);
     let mut groups = extend_groups(before.map_or(&nothing, |before| &before.groups), segments)?;
     let in_tables =
         |group: u32| tables.iter().any(|tables| (tables.start..tables.end).contains(&group));
@@ -134,12 +155,14 @@ fn operator(
     groups.retain(|&group, _| !in_tables(u32::from(group)));
     tables.retain(|tables| tables.start < tables.end);
     tables.sort_by_key(|tables| tables.start);
+    let component = version.as_ref().and_then(|version| version.component);
     Ok(OperatorState {
         id: node.id.clone(),
-        component: node.component,
-        declared: None,
-        description: node.description.clone(),
-        retired: None,
+        component,
+        declared: node.declared.filter(|&declared| Some(declared) != component),
+        description: version.map_or(Value::Null, |version| version.description.clone()),
+        retired: (!retired.is_empty())
+            .then(|| serde_json::to_value(&retired).expect("declarations are plain data")),
         parallelism: node.parallelism,
         tasks,
         groups,

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::assembly::Place;
 use crate::element::{Part, TaskSnapshot};
+use crate::version::OperatorVersion;
 
 /// What an upload is fed with.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Uploaded {
     pub(super) task: TaskState,
     pub(super) segments: Vec<(u16, SegmentRef)>,
     pub(super) tables: Option<TablesRef>,
+    /// The version of the operator that it ran, if it did.
+    pub(super) version: Option<Arc<OperatorVersion>>,
     pub(super) packs: u64,
     pub(super) pack_bytes: u64,
 }
@@ -58,7 +61,7 @@ pub(super) async fn upload(
             None => std::future::pending().await,
         }
     };
-    let TaskSnapshot { state, task_states, position, watermark } = *snapshot;
+    let TaskSnapshot { state, task_states, position, watermark, version } = *snapshot;
     let inline = |bytes: Vec<u8>| {
         let location = Location::Inline(bytes.into());
         SegmentRef { full: true, entries: 0, location }
@@ -69,7 +72,7 @@ pub(super) async fn upload(
     write(&mut writer, rest).await?;
     let Some(tables) = tables else {
         let WrittenTask { segments, packs, pack_bytes, .. } = writer.finish().await?;
-        return Ok(Uploaded { task, segments, tables: None, packs, pack_bytes });
+        return Ok(Uploaded { task, segments, tables: None, version, packs, pack_bytes });
     };
     let known = known_files(base.as_deref(), &target.node);
     // What the checkpoint before has of each file, or nothing, and then it is among those that are written.
@@ -92,7 +95,7 @@ pub(super) async fn upload(
             .expect("the writer has as many files as it was given"),
     });
     let tables = Some(tables_ref(&tables, files.collect()));
-    Ok(Uploaded { task, segments, tables, packs, pack_bytes })
+    Ok(Uploaded { task, segments, tables, version, packs, pack_bytes })
 }
 
 async fn write(writer: &mut TaskWriter, segments: Vec<Segment>) -> Result<(), Error> {

@@ -73,6 +73,11 @@ impl Gate {
         None
     }
 
+    /// Whether a barrier has come in that waits for other channels.
+    pub(crate) fn is_aligning(&self) -> bool {
+        self.alignment.is_under_way()
+    }
+
     /// The task's watermark.
     pub(crate) fn watermark(&self) -> i64 {
         self.watermark.current()

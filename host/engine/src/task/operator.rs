@@ -1,15 +1,21 @@
 //! A task that runs an operator.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use statehouse_operator::{InvokeError, Invoker, Moment};
 use statehouse_state::TimeDomain;
 
+use self::sweep::Sweeping;
+use super::flip::Flips;
 use super::gate::Incoming;
 use super::{Frame, Gate, Step, TaskError, count_in, pass_barrier};
-use crate::element::{Barrier, Element, TaskSnapshot};
+use crate::element::{Barrier, BarrierKind, Element, Report, TaskSnapshot};
 use crate::graph::Output;
+use crate::version::OperatorVersion;
 use crate::watermark::Generator;
+
+mod sweep;
 
 /// How many entries of a running snapshot are written between two invocations.
 const SNAPSHOT_ENTRIES_PER_STEP: usize = 4096;
@@ -20,13 +26,20 @@ struct Running {
     barrier: Barrier,
     watermark: Option<i64>,
     task_states: Option<Vec<u8>>,
+    version: Arc<OperatorVersion>,
 }
 
 /// An operator and what goes with it.
 #[derive(Debug)]
 pub(crate) struct OperatorBody {
     gate: Gate,
-    invoker: Invoker,
+    pub(super) invoker: Invoker,
+    pub(super) flips: Flips,
+    /// What manifests say of the operator.
+    version: Arc<OperatorVersion>,
+    sweeping: Sweeping,
+    /// Whether batches are copied for a shadow run.
+    capturing: bool,
     watermarks: Option<Generator>,
     /// The watermark whose timers are firing; it is passed on when all have fired.
     firing: Option<i64>,
@@ -44,6 +57,7 @@ impl OperatorBody {
     pub(crate) fn new(
         gate: Gate,
         invoker: Invoker,
+        version: Arc<OperatorVersion>,
         watermarks: Option<Generator>,
         seed: u64,
         restored: Option<u64>,
@@ -51,6 +65,10 @@ impl OperatorBody {
         Self {
             gate,
             invoker,
+            flips: Flips::default(),
+            version,
+            sweeping: Sweeping::default(),
+            capturing: false,
             watermarks,
             firing: None,
             snapshot: None,
@@ -62,6 +80,10 @@ impl OperatorBody {
 
     /// Fires timers that are due, else takes what came in.
     pub(crate) fn step(&mut self, frame: &mut Frame) -> Result<Step, TaskError> {
+        if let Some(barrier) = self.flips.due.take() {
+            self.flip(frame, barrier)?;
+            return Ok(Step::Worked);
+        }
         if self.ended {
             let done = self.snapshot.is_none();
             // The snapshot goes on at the next step, or when the store has taken some of it.
@@ -79,8 +101,9 @@ impl OperatorBody {
         match self.gate.next() {
             None if fired => return Ok(Step::Worked),
             None => {
-                let until = self.invoker.next_timer(TimeDomain::ProcessingTime);
-                return Ok(Step::Waiting { until });
+                let sweep = self.sweep_idle(frame)?;
+                let timer = self.invoker.next_timer(TimeDomain::ProcessingTime);
+                return Ok(Step::Waiting { until: timer.into_iter().chain(sweep).min() });
             }
             Some(Incoming::Batch(port, mut batch)) => {
                 count_in(&frame.metrics, batch.len());
@@ -91,17 +114,34 @@ impl OperatorBody {
                     batch.keys = None;
                 }
                 let moment = self.moment(frame);
-                self.invoker.process(port, &batch, moment).map_err(failed)?;
+                self.invoke(frame, |invoker| invoker.process(port, &batch, moment))?;
                 self.send_outputs(frame);
                 self.fire_what_is_past();
+                self.hand_over_capture(frame);
+                self.sweep_after(frame, batch.len())?;
             }
             Some(Incoming::Watermark(watermark)) => {
                 frame.metrics.watermark.store(watermark, Ordering::Relaxed);
                 self.firing = Some(watermark);
             }
+            Some(Incoming::Barrier(barrier)) if barrier.kind == BarrierKind::Flip => {
+                self.flips.due = Some(barrier);
+            }
             Some(Incoming::Barrier(barrier)) => self.end_epoch(frame, barrier)?,
         }
         Ok(Step::Worked)
+    }
+
+    /// Runs an invocation, and notes how long it took.
+    fn invoke<T>(
+        &mut self,
+        frame: &Frame,
+        invocation: impl FnOnce(&mut Invoker) -> Result<T, InvokeError>,
+    ) -> Result<T, TaskError> {
+        let begun = frame.clock.monotonic_ns();
+        let done = invocation(&mut self.invoker).map_err(TaskError::new)?;
+        self.worked(frame, frame.clock.monotonic_ns().saturating_sub(begun));
+        Ok(done)
     }
 
     /// A timer that was set in the past fires at once, not with the next watermark.
@@ -128,7 +168,8 @@ impl OperatorBody {
         }
         let moment = self.moment(frame);
         let until = moment.processing_time;
-        self.invoker.fire_timers(TimeDomain::ProcessingTime, until, moment).map_err(failed)?;
+        let domain = TimeDomain::ProcessingTime;
+        self.invoke(frame, |invoker| invoker.fire_timers(domain, until, moment))?;
         self.send_outputs(frame);
         Ok(true)
     }
@@ -137,8 +178,8 @@ impl OperatorBody {
     fn fire_event_timers(&mut self, frame: &mut Frame) -> Result<bool, TaskError> {
         let Some(watermark) = self.firing else { return Ok(false) };
         let moment = self.moment(frame);
-        let fired =
-            self.invoker.fire_timers(TimeDomain::EventTime, watermark, moment).map_err(failed)?;
+        let domain = TimeDomain::EventTime;
+        let fired = self.invoke(frame, |invoker| invoker.fire_timers(domain, watermark, moment))?;
         if fired {
             self.send_outputs(frame);
         } else {
@@ -171,6 +212,7 @@ impl OperatorBody {
     fn end_epoch(&mut self, frame: &mut Frame, barrier: Barrier) -> Result<(), TaskError> {
         pass_barrier(frame, barrier);
         self.ended = barrier.last.is_some();
+        self.settle_canary(barrier);
         let watermark =
             self.watermarks.as_ref().and_then(|watermarks| match self.gate.watermark() {
                 // The end was passed on as it came in.
@@ -178,6 +220,8 @@ impl OperatorBody {
                 _ => watermarks.current(),
             });
         let task_states = self.invoker.task_states().map(|states| states.snapshot());
+        let version = self.version();
+        self.sweep_anew();
         match self.invoker.backend() {
             Some(backend) => {
                 if self.snapshot_epoch.replace(barrier.epoch) != barrier.builds_on {
@@ -185,14 +229,60 @@ impl OperatorBody {
                     backend.abandon_snapshot();
                 }
                 backend.start_snapshot(barrier.epoch, false).map_err(TaskError::new)?;
-                self.snapshot = Some(Running { barrier, watermark, task_states });
+                self.hold(barrier, task_states.as_ref());
+                self.snapshot = Some(Running { barrier, watermark, task_states, version });
             }
             None => {
-                let snapshot = TaskSnapshot { state: None, task_states, position: None, watermark };
+                self.hold(barrier, task_states.as_ref());
+                let version = Some(version);
+                let snapshot =
+                    TaskSnapshot { task_states, watermark, version, ..TaskSnapshot::default() };
                 frame.acknowledge(barrier.epoch, snapshot);
             }
         }
         Ok(())
+    }
+
+    /// What manifests are to say of the operator from the next barrier on. A flip calls this with what it flipped to, as
+    /// soon as the new operator has all keys; what the operator has still to take over is added at each barrier.
+    pub(super) fn set_version(&mut self, version: Arc<OperatorVersion>) {
+        self.version = version;
+        self.sweep_anew();
+    }
+
+    /// The operator that runs now, with what it has still to take over.
+    fn version(&mut self) -> Arc<OperatorVersion> {
+        let (retired, keyed) = (self.invoker.retired(), self.invoker.backend().is_some());
+        if self.version.retired != retired || self.version.keyed != keyed {
+            self.version = Arc::new(OperatorVersion { retired, keyed, ..(*self.version).clone() });
+        }
+        Arc::clone(&self.version)
+    }
+
+    /// From now on copies so many batches for a shadow run.
+    pub(super) fn capture(&mut self, batches: u32) {
+        self.invoker.capture(batches);
+        self.capturing = true;
+    }
+
+    /// Hands over what was copied, if it is all.
+    fn hand_over_capture(&mut self, frame: &mut Frame) {
+        if self.capturing
+            && let Some(capture) = self.invoker.take_capture()
+        {
+            self.capturing = false;
+            let task = frame.index;
+            frame.reports.push(Report::Captured { task, capture: Some(Box::new(capture)) });
+        }
+    }
+
+    /// Hands over what was copied until now, which may be nothing.
+    pub(super) fn end_capture(&mut self, frame: &mut Frame) {
+        if self.capturing {
+            self.capturing = false;
+            let (task, capture) = (frame.index, self.invoker.end_capture().map(Box::new));
+            frame.reports.push(Report::Captured { task, capture });
+        }
     }
 
     /// Writes a piece of the running snapshot. Whether something was done.
@@ -206,18 +296,14 @@ impl OperatorBody {
             backend.advance_snapshot(SNAPSHOT_ENTRIES_PER_STEP).map_err(TaskError::new)?;
         frame.hand_over(barrier.epoch, backend.take_segments());
         if let Some(state) = finished
-            && let Some(Running { barrier, watermark, task_states }) = self.snapshot.take()
+            && let Some(Running { barrier, watermark, task_states, version }) = self.snapshot.take()
         {
-            let state = Some(state);
-            let snapshot = TaskSnapshot { state, task_states, position: None, watermark };
+            let (state, position, version) = (Some(state), None, Some(version));
+            let snapshot = TaskSnapshot { state, task_states, position, watermark, version };
             frame.acknowledge(barrier.epoch, snapshot);
         }
         Ok(true)
     }
-}
-
-fn failed(error: InvokeError) -> TaskError {
-    TaskError::new(error)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::gate::Incoming;
 use super::{Frame, Gate, Step, TaskError, count_in};
 use crate::connector::Sink;
-use crate::element::TaskSnapshot;
+use crate::element::{Barrier, BarrierKind, TaskSnapshot};
 
 /// A sink and what goes with it.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ impl SinkBody {
         match self.gate.next() {
             None => return Ok(Step::Waiting { until: None }),
             Some(Incoming::Watermark(_)) => {}
+            // What operators do about it is nothing to a sink.
+            Some(Incoming::Barrier(Barrier { kind: BarrierKind::Flip, .. })) => {}
             Some(Incoming::Batch(_, batch)) => {
                 count_in(&frame.metrics, batch.len());
                 self.sink.write(&batch).map_err(TaskError::new)?;
@@ -53,8 +55,7 @@ impl SinkBody {
                 self.prepared.push_back((barrier.epoch, token));
                 let tokens = self.prepared.iter().map(|(_, token)| token.clone()).collect();
                 let position = Some(Value::Array(tokens));
-                let snapshot =
-                    TaskSnapshot { state: None, task_states: None, position, watermark: None };
+                let snapshot = TaskSnapshot { position, ..TaskSnapshot::default() };
                 frame.acknowledge(barrier.epoch, snapshot);
                 self.ended = barrier.last.is_some();
             }

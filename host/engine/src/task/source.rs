@@ -8,7 +8,7 @@ use statehouse_state::Column;
 
 use super::{Frame, Step, TaskError, pass_barrier};
 use crate::connector::{Malformed, Polled, Source};
-use crate::element::{Barrier, Element, Last, Report, TaskSnapshot};
+use crate::element::{Barrier, BarrierKind, Element, Last, Report, TaskSnapshot};
 use crate::graph::Output;
 use crate::watermark::Generator;
 
@@ -55,14 +55,16 @@ impl SourceBody {
                 frame.outlets.broadcast(|| Element::Watermark(i64::MAX));
             }
             pass_barrier(frame, barrier);
+            if barrier.kind == BarrierKind::Flip {
+                return Ok(Step::Worked);
+            }
             let snapshot = TaskSnapshot {
-                state: None,
-                task_states: None,
                 position: Some(self.source.position()),
                 watermark: match self.exhausted || drained {
                     true => Some(i64::MAX),
                     false => self.watermarks.as_ref().and_then(Generator::current),
                 },
+                ..TaskSnapshot::default()
             };
             frame.acknowledge(barrier.epoch, snapshot);
             self.ended = barrier.last.is_some();

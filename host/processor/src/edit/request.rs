@@ -123,12 +123,12 @@ impl Edits {
                 _ => return Err(refused(format!("`{state}` is no keyed state"))),
             },
             (None, Some(timer)) => {
-                let named = |id: &usize| view.description().timers[*id].name == timer;
-                let id = (0..view.description().timers.len()).find(named);
+                let timers = view.timers();
+                let id = timers.iter().position(|named| named.name == timer);
                 let id = id.ok_or_else(|| Error::NoState {
                     operator: view.id().to_owned(),
                     name: timer.to_owned(),
-                    known: known(view.description().timers.iter().map(|timer| timer.name.as_str())),
+                    known: known(timers.iter().map(|timer| timer.name.as_str())),
                 })?;
                 let time =
                     integer(row, "time")?.ok_or_else(|| refused("it has no `time`".into()))?;

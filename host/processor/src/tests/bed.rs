@@ -9,7 +9,7 @@ use statehouse_checkpoint::{
     Epoch, FileRef, Generation, Location, Manifest, NewSegment, OperatorState, PackSettings,
     PackStamp, SegmentRef, Statistics, TablesRef, TaskState, extend_groups,
 };
-use statehouse_operator::{Codec, Description, KeyType, Port, ValueType};
+use statehouse_operator::{Codec, Description, KeyType, Port, Retired, ValueType};
 use statehouse_state::*;
 use tempfile::TempDir;
 
@@ -104,6 +104,8 @@ pub(super) struct Bed {
     parts: Vec<(KeyGroupRange, Box<dyn Backend>)>,
     previous: Option<Manifest>,
     epoch: u64,
+    described: Description,
+    retired: Retired,
 }
 
 impl Bed {
@@ -138,7 +140,30 @@ impl Bed {
             (range, backend)
         };
         let parts = (0..parallelism).map(part).collect();
-        Self { store, layout, kind, folder, parts, previous: None, epoch: 0 }
+        let (described, retired) = (description(layout), Retired::default());
+        Self { store, layout, kind, folder, parts, previous: None, epoch: 0, described, retired }
+    }
+
+    /// Puts another version in the operator's place.
+    pub(super) fn swap(&mut self, described: Description, retired: Retired) {
+        let states = [&*described.states, &*retired.states].concat();
+        let timers = [&*described.timers, &*retired.timers].concat();
+        for (_, backend) in &mut self.parts {
+            backend.evolve(&states, &timers).unwrap();
+        }
+        (self.described, self.retired) = (described, retired);
+    }
+
+    /// One invocation about a key.
+    pub(super) fn commit(&mut self, key: u8, write: impl FnOnce(&mut WriteSet)) {
+        let (column, _) = self.key(key);
+        let hash = column.cell(0).hash();
+        let group = KeyGroups::new(GROUPS).unwrap().group_of(hash);
+        let (_, backend) = self.parts.iter_mut().find(|(range, _)| range.contains(group)).unwrap();
+        backend.begin(&column, &[hash], Now::default()).unwrap();
+        let mut set = WriteSet::new(backend.declared().0);
+        write(&mut set);
+        backend.commit(&set).unwrap();
     }
 
     pub(super) fn key(&self, number: u8) -> (Column, Value) {
@@ -275,7 +300,7 @@ impl Bed {
     }
 
     fn manifest(&self, groups: BTreeMap<u16, Vec<SegmentRef>>, tables: Vec<TablesRef>) -> Manifest {
-        let mut states = TaskStates::new(&description(self.layout).task_states);
+        let mut states = TaskStates::new(&self.described.task_states);
         states.append(0, &Column::Words(vec![self.epoch, 9])).unwrap();
         states.commit();
         let location = Location::Inline(states.snapshot().into());
@@ -290,8 +315,9 @@ impl Bed {
             id: "a.counts".into(),
             component: None,
             declared: None,
-            description: serde_json::to_value(description(self.layout)).unwrap(),
-            retired: None,
+            description: serde_json::to_value(&self.described).unwrap(),
+            retired: (!self.retired.is_empty())
+                .then(|| serde_json::to_value(&self.retired).unwrap()),
             parallelism: self.parts.len() as u32,
             tasks: (0..self.parts.len() as u32).map(task).collect(),
             groups,
@@ -321,6 +347,7 @@ impl Bed {
     /// A new operator with the state of a manifest, on a backend of that kind.
     pub(super) fn restored(&self, manifest: &Manifest, kind: Kind, parallelism: u32) -> Self {
         let mut bed = Self::on(self.store.clone(), kind, self.layout, parallelism);
+        bed.swap(self.described.clone(), self.retired.clone());
         let operator = &manifest.operators[0];
         let store = self.store.checkpoints();
         for (range, backend) in &mut bed.parts {

@@ -13,7 +13,7 @@ use statehouse_connectors::settings::GeneratorSettings;
 use statehouse_connectors::{DiscardFactory, GeneratorFactory};
 use statehouse_engine::{
     CheckpointRecord, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, Node, NodeKind,
-    OperatorFactory, SystemClock, assemble, threads,
+    OperatorFactory, SystemClock, Warm, assemble, threads,
 };
 use statehouse_operator::{Description, Operator};
 use statehouse_state::KeyGroups;
@@ -225,6 +225,7 @@ fn job(
         scratch: None,
         restores_max: 1,
         seed: 0,
+        warm: Warm::default(),
     };
     let assembled = assemble(plan).map_err(|error| failed(&error))?;
     let handle = assembled.handle.clone();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use statehouse_connectors::settings::GeneratorSettings;
 use statehouse_connectors::{DiscardFactory, GeneratorFactory};
 use statehouse_engine::{
-    CheckpointSettings, Clock, Graph, JobPlan, Node, NodeKind, SystemClock, assemble, threads,
+    CheckpointSettings, Clock, Graph, JobPlan, Node, NodeKind, SystemClock, Warm, assemble, threads,
 };
 use statehouse_state::KeyGroups;
 use statehouse_wasm::{Component, Limits};
@@ -124,6 +124,7 @@ fn job(
         scratch: None,
         restores_max: 1,
         seed: 0,
+        warm: Warm::default(),
     };
     let assembled = assemble(plan).map_err(|error| failed(&error))?;
     let watch = Stopwatch::start();

@@ -43,9 +43,8 @@ impl Backends {
 /// State in memory.
 pub fn heap_backends() -> Arc<BackendFactory> {
     Arc::new(|request| {
-        let BackendRequest { description, key_groups, range, .. } = request;
-        let (key, states, timers) =
-            (key_layout(&request), &description.states, &description.timers);
+        let BackendRequest { states, timers, key_groups, range, .. } = request;
+        let key = key_layout(&request);
         Ok(Box::new(HeapBackend::new(key, states, timers, key_groups, range)?))
     })
 }
@@ -54,11 +53,10 @@ pub fn heap_backends() -> Arc<BackendFactory> {
 pub fn rocks_backends(resources: RocksResources, directory: &Path) -> Arc<BackendFactory> {
     let directory = directory.to_owned();
     Arc::new(move |request| {
-        let BackendRequest { node, task, description, key_groups, range } = request;
-        let (key, states, timers) =
-            (key_layout(&request), &description.states, &description.timers);
+        let BackendRequest { node, task, states, timers, key_groups, range, .. } = request;
+        let key = key_layout(&request);
         let own = directory.join(format!("{node}-{task}"));
-        let (declared, groups) = ((&states[..], &timers[..]), (key_groups, range));
+        let (declared, groups) = ((states, timers), (key_groups, range));
         Ok(Box::new(RocksBackend::open(&own, &resources, key, declared, groups)?))
     })
 }

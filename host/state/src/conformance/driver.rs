@@ -2,6 +2,7 @@
 
 mod chain;
 mod datum;
+mod evolution;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -19,6 +20,7 @@ use crate::writes::{TimerChange, WriteSet};
 
 pub(super) use chain::Chain;
 pub use datum::Datum;
+pub(super) use evolution::{as_it_is, by_row};
 
 /// A write to a state.
 #[derive(Debug, Clone, PartialEq, Eq)]

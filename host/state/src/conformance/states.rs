@@ -56,7 +56,8 @@ fn reducing(name: &str, merge: Merge, value: ValueLayout) -> StateDeclaration {
     StateDeclaration { merge: Some(merge), ..of_kind(name, StateKind::Reducing, value) }
 }
 
-fn map(name: &str, key: KeyLayout, value: ValueLayout) -> StateDeclaration {
+/// A map state.
+pub(super) fn map(name: &str, key: KeyLayout, value: ValueLayout) -> StateDeclaration {
     StateDeclaration { map_key: Some(key), ..of_kind(name, StateKind::Map, value) }
 }
 

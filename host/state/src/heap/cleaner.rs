@@ -2,8 +2,10 @@
 
 use super::HeapBackend;
 use super::group::Group;
-use super::row::Layout;
+use super::sheet::{Any, Pick};
+use super::values::At;
 use crate::backend::Now;
+use crate::declaration::StateDeclaration;
 use crate::ttl;
 
 /// The least that a commit looks at.
@@ -17,9 +19,16 @@ const GROUPS_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Cleaner {
     group: usize,
-    /// 0 for the rows, and then the number of the collection state.
+    /// The sheet, and after those the store.
     part: usize,
     row: u32,
+}
+
+impl Cleaner {
+    /// A cleaner, if any of the states expires.
+    pub(super) fn new(states: &[StateDeclaration]) -> Option<Self> {
+        states.iter().any(|state| state.ttl.is_some()).then(Self::default)
+    }
 }
 
 impl HeapBackend {
@@ -27,24 +36,25 @@ impl HeapBackend {
     pub(super) fn clean(&mut self) {
         let mut budget = BUDGET_MIN + self.invocation.slots() / SLOTS;
         let (now, version) = (self.invocation.now(), self.version);
-        let collections = self.collections.iter().flatten().count();
+        let sheets = self.layouts.len();
         let Some(Cleaner { group: at, part, row }) = &mut self.cleaner else { return };
         for _ in 0..GROUPS_MAX {
             let Some(group) = self.groups.get_mut(*at) else {
                 *at = 0;
                 continue;
             };
-            if *part == 0 {
-                let done = !self.layout.expires()
-                    || group.clean_rows(&self.layout, version, now, row, &mut budget);
-                if !done {
+            while let Some(layout) = self.layouts.get(*part) {
+                let to = At { pick: Any(*part), layout, version };
+                if layout.expires() && !to.clean_rows(group, now, row, &mut budget) {
                     return;
                 }
-                (*part, *row) = (1, 0);
-                group.compact(&self.layout, version);
+                (*part, *row) = (*part + 1, 0);
+                if *part == sheets {
+                    group.compact(&self.layouts, version);
+                }
             }
-            while *part <= collections {
-                let (entries, mut change) = group.change_collection(*part - 1, version);
+            while *part < sheets + group.stores.len() {
+                let (entries, mut change) = group.change_store(*part - sheets, version);
                 if !entries.clean(&mut change, now, &mut budget) {
                     return;
                 }
@@ -55,38 +65,32 @@ impl HeapBackend {
     }
 }
 
-impl Group {
+impl<P: Pick> At<'_, P> {
     /// Looks at some rows from `next` on, removes values that are expired, and stamps those without a stamp. Says
     /// whether it came past the last one.
-    fn clean_rows(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        now: Now,
-        next: &mut u32,
-        budget: &mut usize,
-    ) -> bool {
-        while *next < self.table.end() {
+    fn clean_rows(self, group: &mut Group, now: Now, next: &mut u32, budget: &mut usize) -> bool {
+        let layout = self.layout;
+        while *next < self.table(group).end() {
             if *budget == 0 {
                 return false;
             }
             *budget -= 1;
             let row = *next;
             *next += 1;
-            if !self.table.is_occupied(layout, row) {
+            if !self.table(group).is_occupied(layout, row) {
                 continue;
             }
             for (state, ttl) in layout.ttls.iter().enumerate() {
                 let Some(ttl) = ttl else { continue };
-                if self.remove_expired(layout, version, (row, state), now) {
+                if self.remove_expired(group, (row, state), now) {
                     continue;
                 }
                 let stamp = ttl::first_stamp(ttl, now);
-                if self.table.mark(layout, row, state).present()
-                    && self.table.stamp(layout, row, state) == ttl::NO_STAMP
+                if self.table(group).mark(layout, row, state).present()
+                    && self.table(group).stamp(layout, row, state) == ttl::NO_STAMP
                     && stamp != ttl::NO_STAMP
                 {
-                    self.restamp(layout, version, (row, state), stamp);
+                    self.restamp(group, (row, state), stamp);
                 }
             }
         }

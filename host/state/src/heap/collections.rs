@@ -14,21 +14,12 @@ use std::fmt;
 use std::ops::Bound;
 
 use crate::backend::Now;
-use crate::declaration::{KeyLayout, StateDeclaration, StateId};
+use crate::declaration::{KeyLayout, StateDeclaration, StateId, Ttl};
 use crate::segment::{Cell, Stamped, Writer};
+use crate::timers::Key;
 
+use super::change::Change;
 use store::Store;
-
-/// What a change to entries goes by.
-#[derive(Debug)]
-pub(super) struct Change<'a> {
-    /// The version in which it is made.
-    pub(super) version: u32,
-    /// Whether it is to be listed for the next increment.
-    pub(super) tracked: bool,
-    /// The running snapshot's part of the group.
-    pub(super) writer: Option<&'a mut Writer>,
-}
 
 /// An entry's place.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +85,31 @@ pub(super) trait Entries: fmt::Debug + Send {
 
     /// The snapshot is finished or given up.
     fn end(&mut self);
+
+    /// From now on the state has this number, and its entries live so long.
+    fn declare(&mut self, id: StateId, ttl: Option<Ttl>);
+
+    /// From now on what is there before a change is remembered under the number that the state has now.
+    fn hold(&mut self);
+
+    /// Passes entries behind a place to `yields`, about `budget` of them, and moves the place there. Says whether it
+    /// came past the last one.
+    fn walk(
+        &self,
+        place: &mut EntryPlace,
+        budget: &mut usize,
+        yields: &mut dyn FnMut(Point<'_>, Stamped<'_>),
+    ) -> bool;
+
+    /// Gives back some of the memory of a store that is not used any more. Whether none is left.
+    fn shed(&mut self, budget: &mut usize) -> bool;
+}
+
+/// Behind an entry of a collection, in the order in which a store has them.
+#[derive(Debug, Default)]
+pub(super) struct EntryPlace {
+    number: u32,
+    pub(super) after: Option<Key>,
 }
 
 /// An empty store for a collection state.

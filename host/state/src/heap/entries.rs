@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use super::HeapBackend;
 use super::collections::Point;
 use super::invocation::STAGE;
+use super::{HeapBackend, Home};
 use crate::backend::{Entries, Scan};
 use crate::column::Column;
 use crate::declaration::{StateDeclaration, StateId, TtlUpdate};
@@ -29,12 +29,12 @@ pub(super) struct Expired {
 }
 
 impl HeapBackend {
-    /// The declaration of a collection state, and its number among those.
+    /// The declaration of a collection state, and its store.
     fn collection(&self, state: StateId) -> Result<(usize, &StateDeclaration), Error> {
         let declared = self.declared(state)?;
-        match self.collections[state.0 as usize] {
-            Some(collection) => Ok((collection, declared)),
-            None => Err(Error::Access {
+        match self.homes[state.0 as usize] {
+            Home::Store(store) => Ok((store, declared)),
+            Home::Column { .. } => Err(Error::Access {
                 reason: format!(
                     "state `{}` is of kind {:?}, which has no entries; load its value",
                     declared.name, declared.kind
@@ -76,7 +76,7 @@ impl HeapBackend {
             self.touch_collections(collection, &slots[stage.clone()]);
             for row in stage {
                 let (group, hash, key) = self.invocation.key(slots[row] as usize);
-                let entries = self.groups[group as usize].collection(collection);
+                let entries = self.groups[group as usize].store(collection);
                 let entry = keys.cell(row);
                 let mut found = entries.get(Point { hash, key, entry });
                 if let (Some(ttl), Some(Stamped { stamp, .. })) = (&ttl, found)
@@ -100,7 +100,7 @@ impl HeapBackend {
     fn touch_collections(&self, collection: usize, slots: &[u32]) {
         let touch = |slot: &u32| {
             let (group, hash, _) = self.invocation.key(*slot as usize);
-            self.groups[group as usize].collection(collection).touch(hash)
+            self.groups[group as usize].store(collection).touch(hash)
         };
         black_box(slots.iter().fold(0, |sum, slot| sum ^ touch(slot)));
     }
@@ -123,7 +123,7 @@ impl HeapBackend {
         let (group, hash, key) = self.invocation.key(scan.slot as usize);
         let (mut left, mut more) = (scan.limit, false);
         let expired = &mut self.expired;
-        let entries = self.groups[group as usize].collection(collection);
+        let entries = self.groups[group as usize].store(collection);
         entries.scan(hash, key, (scan.from, scan.to), &mut |entry, found| {
             if let Some(ttl) = &ttl
                 && ttl::is_expired(ttl, found.stamp, now)
@@ -148,7 +148,7 @@ impl HeapBackend {
     /// Applies the writes to collections.
     pub(super) fn write_entries(&mut self, writes: &WriteSet) {
         for (id, of_state) in writes.states() {
-            let Some(collection) = self.collections[id.0 as usize] else { continue };
+            let Home::Store(collection) = self.homes[id.0 as usize] else { continue };
             let (ttl, list) = {
                 let declared = &self.schema.states()[id.0 as usize];
                 (declared.ttl, declared.map_key.is_none())
@@ -165,7 +165,7 @@ impl HeapBackend {
                 });
                 let (group, hash, key) = self.invocation.key(slot as usize);
                 let group = &mut self.groups[group as usize];
-                let (entries, mut change) = group.change_collection(collection, self.version);
+                let (entries, mut change) = group.change_store(collection, self.version);
                 let mut point = Point { hash, key, entry: of_state.key(write) };
                 match op {
                     WriteOp::Set | WriteOp::Append => {
@@ -191,11 +191,11 @@ impl HeapBackend {
 
     /// Removes what the invocation's reads found expired, unless it was written since.
     pub(super) fn remove_expired(&mut self) {
-        self.invocation.clean_up(&mut self.groups, &self.layout, self.version);
+        self.invocation.clean_up(&mut self.groups, &self.layouts, self.version);
         let now = self.invocation.now();
         for Expired { collection, group, hash, key, entry } in std::mem::take(&mut self.expired) {
             let group = &mut self.groups[group as usize];
-            let (entries, mut change) = group.change_collection(collection, self.version);
+            let (entries, mut change) = group.change_store(collection, self.version);
             let point = Point { hash, key: key.cell(), entry: entry.cell() };
             entries.remove_expired(&mut change, point, now);
         }

@@ -1,5 +1,4 @@
-//! One key group: its table, collections and timers, what changed since the last snapshot, and its part of the
-//! running one.
+//! One key group: its sheets of values, its stores of entries, its timers, and its part of the running snapshot.
 //!
 //! A running snapshot holds what was committed before it started. A value that it still needs is
 //! encoded on its first write after that, before the write; all others are encoded by
@@ -9,13 +8,16 @@
 //! apart from the timers, so an increment of them needs no care; all timers of a full segment are
 //! encoded at the first change of one.
 
-use super::collections::{Change, Entries};
-use super::part::{Part, Rows, Timers, walk};
-use super::row::{Layout, Mark};
-use super::table::{ABSENT, Table};
+use std::collections::BTreeMap;
+
+use super::change::{Change, Undo};
+use super::collections::Entries;
+use super::row::Layout;
+use super::sheet::{Pick, Sheet, Sheets};
 use crate::backend::Now;
+use crate::declaration::TimerId;
 use crate::key::KeyGroup;
-use crate::segment::{Cell, Schema, Stamped, Writer};
+use crate::segment::{Schema, Writer};
 use crate::snapshot::Segment;
 use crate::timers::{GroupTimers, Timer};
 
@@ -26,12 +28,10 @@ const INCREMENTS_BYTES_MIN: usize = 4096;
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Group {
-    pub(super) table: Table,
-    /// For each collection state, its entries.
-    collections: Box<[Box<dyn Entries>]>,
-    timers: GroupTimers,
-    /// Rows with a value that was written in this version, if changes are tracked.
-    dirty: Vec<u32>,
+    pub(super) sheets: Sheets,
+    /// The entries of collection states.
+    pub(super) stores: Vec<Box<dyn Entries>>,
+    pub(super) timers: GroupTimers,
     /// Whether changes are listed, because the next segment may be an increment.
     tracked: bool,
     /// Whether some snapshot has a segment of this group.
@@ -39,20 +39,59 @@ pub(super) struct Group {
     full_bytes: usize,
     increments_bytes: usize,
     part: Option<Box<Part>>,
+    pub(super) undo: Option<Box<Undo>>,
+}
+
+/// What a running snapshot has of one group.
+#[derive(Debug)]
+struct Part {
+    writer: Writer,
+    full: bool,
+    timers: TimersLeft,
+}
+
+/// The timers that are left to encode.
+#[derive(Debug)]
+enum TimersLeft {
+    All,
+    Changed(BTreeMap<(u32, Timer), bool>),
+    Done,
+}
+
+impl Part {
+    fn put_timers(&mut self, timers: &GroupTimers) -> usize {
+        let before = self.writer.entries();
+        match std::mem::replace(&mut self.timers, TimersLeft::Done) {
+            TimersLeft::All => {
+                for (family, timer) in timers.iter() {
+                    let Timer { time, key, namespace, .. } = timer;
+                    self.writer.timer(family, key.cell(), *time, *namespace, true);
+                }
+            }
+            TimersLeft::Changed(changed) => {
+                for ((family, timer), set) in &changed {
+                    let (family, Timer { time, key, namespace, .. }) = (TimerId(*family), timer);
+                    self.writer.timer(family, key.cell(), *time, *namespace, *set);
+                }
+            }
+            TimersLeft::Done => {}
+        }
+        (self.writer.entries() - before) as usize
+    }
 }
 
 impl Group {
-    pub(super) fn new(collections: Box<[Box<dyn Entries>]>, timers: usize) -> Self {
+    pub(super) fn new(sheets: usize, stores: Vec<Box<dyn Entries>>, timers: usize) -> Self {
         Self {
-            table: Table::default(),
-            collections,
+            sheets: Sheets::new(sheets),
+            stores,
             timers: GroupTimers::new(timers),
-            dirty: Vec::new(),
             tracked: false,
             stored: false,
             full_bytes: 0,
             increments_bytes: 0,
             part: None,
+            undo: None,
         }
     }
 
@@ -66,204 +105,42 @@ impl Group {
         self.part.is_some()
     }
 
-    pub(super) fn timers(&self) -> &GroupTimers {
-        &self.timers
-    }
-
-    pub(super) fn entries(&self) -> usize {
-        let of_collections: usize = self.collections.iter().map(|entries| entries.len()).sum();
-        self.table.values() + of_collections + self.timers.len()
-    }
-
-    /// The entries of a collection state.
+    /// A store.
     #[inline]
-    pub(super) fn collection(&self, collection: usize) -> &dyn Entries {
-        &*self.collections[collection]
+    pub(super) fn store(&self, store: usize) -> &dyn Entries {
+        &*self.stores[store]
     }
 
-    /// The entries of a collection state, and what a change to them goes by.
+    /// A sheet, and what a change to it goes by.
     #[inline]
-    pub(super) fn change_collection(
+    pub(super) fn change_sheet(
         &mut self,
-        collection: usize,
+        pick: impl Pick,
+        version: u32,
+    ) -> (&mut Sheet, Change<'_>) {
+        let writer = self.part.as_mut().map(|part| &mut part.writer);
+        let undo = self.undo.as_deref_mut();
+        let change = Change { version, tracked: self.tracked, writer, undo };
+        (pick.of_mut(&mut self.sheets), change)
+    }
+
+    /// A store, and what a change to it goes by.
+    #[inline]
+    pub(super) fn change_store(
+        &mut self,
+        store: usize,
         version: u32,
     ) -> (&mut dyn Entries, Change<'_>) {
         let writer = self.part.as_mut().map(|part| &mut part.writer);
-        let change = Change { version, tracked: self.tracked, writer };
-        (&mut *self.collections[collection], change)
+        let undo = self.undo.as_deref_mut();
+        let change = Change { version, tracked: self.tracked, writer, undo };
+        (&mut *self.stores[store], change)
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        let of_collections = self.collections.iter().map(|entries| entries.allocated_bytes());
-        self.table.allocated_bytes() + self.dirty.capacity() * 4 + of_collections.sum::<usize>()
-    }
-
-    /// The row of a key, which is made if there is none. Says whether other rows moved for it. A
-    /// new row must be given a value before the next one is made, or it may be taken for a dead
-    /// one.
-    pub(super) fn insert(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        hash: u64,
-        key: Cell<'_>,
-    ) -> (u32, bool) {
-        let row = self.table.find(layout, hash, key);
-        if row != ABSENT {
-            return (row, false);
-        }
-        let full = !self.table.has_room(layout);
-        if full {
-            self.rebuild(layout, version);
-        }
-        (self.table.insert(layout, hash, key), full)
-    }
-
-    /// Sets or removes a numeric value.
-    #[inline]
-    pub(super) fn write_word(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        row: u32,
-        state: usize,
-        value: Option<u64>,
-    ) {
-        if let Some(value) = value
-            && self.table.overwrite(layout, version, row, state, value)
-        {
-            return;
-        }
-        let mark = self.mark_for_write(layout, version, row, state);
-        self.table.set_word(layout, row, state, value, mark);
-    }
-
-    /// Sets or removes a value of bytes.
-    pub(super) fn write_bytes(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        row: u32,
-        state: usize,
-        value: Option<&[u8]>,
-    ) {
-        let mark = self.mark_for_write(layout, version, row, state);
-        self.table.set_bytes(layout, row, state, value, mark);
-    }
-
-    /// Gives a row an empty value for the time until its value is written.
-    pub(super) fn hold(&mut self, layout: &Layout, version: u32, row: u32, state: usize) {
-        if layout.states[state] {
-            self.write_word(layout, version, row, state, Some(0));
-        } else {
-            self.write_bytes(layout, version, row, state, Some(&[]));
-        }
-    }
-
-    /// Sets a value and its stamp, or removes it.
-    pub(super) fn write(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        (row, state): (u32, usize),
-        value: Option<Stamped<'_>>,
-    ) {
-        match value.map(|value| value.value) {
-            Some(Cell::Word(word)) => self.write_word(layout, version, row, state, Some(word)),
-            Some(Cell::Bytes(bytes)) => self.write_bytes(layout, version, row, state, Some(bytes)),
-            None if layout.states[state] => self.write_word(layout, version, row, state, None),
-            None => self.write_bytes(layout, version, row, state, None),
-        }
-        if let Some(Stamped { stamp, .. }) = value {
-            self.table.set_stamp(layout, row, state, stamp);
-        }
-    }
-
-    /// Changes a value of bytes that is there, in place.
-    pub(super) fn update_bytes(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        (row, state): (u32, usize),
-        stamp: i64,
-        change: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let mark = self.mark_for_write(layout, version, row, state);
-        self.table.update_bytes(layout, row, state, mark, change);
-        self.table.set_stamp(layout, row, state, stamp);
-    }
-
-    /// Gives a value that is there another stamp.
-    pub(super) fn restamp(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        (row, state): (u32, usize),
-        stamp: i64,
-    ) {
-        if self.table.stamp(layout, row, state) != stamp {
-            let mark = self.mark_for_write(layout, version, row, state);
-            self.table.set_mark(layout, row, state, mark);
-            self.table.set_stamp(layout, row, state, stamp);
-        }
-    }
-
-    /// Whether there is a value, and it is not expired.
-    #[inline]
-    pub(super) fn is_live(&self, layout: &Layout, row: u32, state: usize, now: Now) -> bool {
-        self.table.mark(layout, row, state).present()
-            && !self.table.is_expired(layout, row, state, now)
-    }
-
-    /// Removes a value that is expired. Says whether it was.
-    pub(super) fn remove_expired(
-        &mut self,
-        layout: &Layout,
-        version: u32,
-        (row, state): (u32, usize),
-        now: Now,
-    ) -> bool {
-        let present = self.table.mark(layout, row, state).present();
-        let expired = present && self.table.is_expired(layout, row, state, now);
-        if expired {
-            self.write(layout, version, (row, state), None);
-        }
-        expired
-    }
-
-    /// Sets or removes a value without taking it for a change.
-    pub(super) fn restore_value(
-        &mut self,
-        layout: &Layout,
-        hash: u64,
-        key: Cell<'_>,
-        state: usize,
-        value: Option<Stamped<'_>>,
-    ) {
-        let row = match value {
-            Some(_) => self.insert(layout, 0, hash, key).0,
-            None => self.table.find(layout, hash, key),
-        };
-        if row != ABSENT {
-            self.write(layout, 0, (row, state), value);
-        }
-    }
-
-    #[inline]
-    fn mark_for_write(&mut self, layout: &Layout, version: u32, row: u32, state: usize) -> Mark {
-        let mark = self.table.mark(layout, row, state);
-        if mark.version() == version {
-            return mark;
-        }
-        if let Some(part) = &mut self.part
-            && part.needs(row, mark)
-        {
-            part.put(layout, &self.table, row, state, mark);
-        }
-        if self.tracked && !self.table.written_in(layout, row, version) {
-            self.dirty.push(row);
-        }
-        mark.first_write(version)
+        let of_stores = self.stores.iter().map(|store| store.allocated_bytes());
+        let of_sheets = self.sheets.iter().map(Sheet::allocated_bytes);
+        of_sheets.sum::<usize>() + of_stores.sum::<usize>()
     }
 
     /// Sets or deletes a timer. Says whether that changed anything.
@@ -272,112 +149,104 @@ impl Group {
             return false;
         }
         if let Some(part) = &mut self.part
-            && matches!(part.timers, Timers::All)
+            && matches!(part.timers, TimersLeft::All)
         {
             part.put_timers(&self.timers);
+        }
+        if let Some(undo) = &mut self.undo {
+            undo.timer(family, &timer, !set);
         }
         self.timers.change(family, timer, set, self.tracked);
         true
     }
 
-    /// Rebuilds a table of which too much is dead, unless the dead are still to be told of.
-    pub(super) fn compact(&mut self, layout: &Layout, version: u32) {
-        if self.table.is_sparse() && !self.tracked {
-            self.rebuild(layout, version);
-        }
-    }
-
-    fn rebuild(&mut self, layout: &Layout, version: u32) {
-        // A walk over all rows would lose its way when they move, so it goes to its end first.
-        if let Some(part) = &mut self.part
-            && matches!(part.rows, Rows::All { .. })
-        {
-            walk(part, &mut self.table, layout, version, u32::MAX as usize);
-        }
-        let (tracked, part) = (self.tracked, self.part.as_deref());
-        let moved = self.table.rebuild(layout, |table, row| {
-            let running = match part.map(|part| &part.rows) {
-                Some(&Rows::Changed { version, .. }) => table.written_in(layout, row, version),
-                _ => false,
-            };
-            running || tracked && table.written_in(layout, row, version)
-        });
-        for row in &mut self.dirty {
-            *row = moved[*row as usize];
-        }
-        if let Some(Part { rows: Rows::Changed { rows, next, .. }, .. }) = self.part.as_deref_mut()
-        {
-            for row in &mut rows[*next..] {
-                *row = moved[*row as usize];
-            }
+    /// Rebuilds tables of which too much is dead.
+    pub(super) fn compact(&mut self, layouts: &[Layout], version: u32) {
+        let undo = self.undo.as_deref_mut();
+        let mut change = Change { version, tracked: self.tracked, writer: None, undo };
+        change.writer = self.part.as_mut().map(|part| &mut part.writer);
+        for (sheet, layout) in self.sheets.iter_mut().zip(layouts) {
+            sheet.compact(layout, &mut change);
         }
     }
 
     /// Fixes what the group's part of a snapshot holds. `version` is the one that ends now.
-    pub(super) fn start(&mut self, schema: &Schema, version: u32, full: bool, now: Now) {
+    pub(super) fn start(
+        &mut self,
+        schema: &Schema,
+        version: u32,
+        full: bool,
+        now: Now,
+        is_empty: bool,
+    ) {
         let full = full || !self.tracked;
-        let (rows, timers) = if full {
-            if !self.stored && self.entries() == 0 {
+        let timers = if full {
+            if !self.stored && is_empty {
                 return;
             }
             self.forget_changes();
-            (Rows::All { next: 0 }, Timers::All)
+            TimersLeft::All
         } else {
-            let unchanged = self.dirty.is_empty() && self.timers.changed.is_empty();
-            if unchanged && !self.collections.iter().any(|entries| entries.is_changed()) {
+            let unchanged = self.timers.changed.is_empty()
+                && !self.sheets.iter().any(Sheet::is_changed)
+                && !self.stores.iter().any(|store| store.is_changed());
+            if unchanged {
                 return;
             }
-            let rows = std::mem::take(&mut self.dirty);
-            let changed = std::mem::take(&mut self.timers.changed);
-            (Rows::Changed { rows, next: 0, version }, Timers::Changed(changed))
+            TimersLeft::Changed(std::mem::take(&mut self.timers.changed))
         };
         self.tracked = true;
         self.stored = true;
-        self.collections.iter_mut().for_each(|entries| entries.start(full, version, now));
-        self.part = Some(Box::new(Part { writer: Writer::new(schema), rows, timers, now }));
+        self.sheets.iter_mut().for_each(|sheet| sheet.start(full, version, now));
+        self.stores.iter_mut().for_each(|store| store.start(full, version, now));
+        self.part = Some(Box::new(Part { writer: Writer::new(schema), full, timers }));
     }
 
     /// Encodes about `budget` of what is left, and yields the segment when nothing is.
     pub(super) fn advance(
         &mut self,
-        layout: &Layout,
+        layouts: &[Layout],
         version: u32,
         group: KeyGroup,
         budget: &mut usize,
     ) -> Progress {
         let Some(part) = &mut self.part else { return Progress::Done(None) };
-        let walked = walk(part, &mut self.table, layout, version, *budget);
-        *budget -= walked.rows;
-        let mut done = walked.done;
-        for entries in &mut self.collections {
-            done = done && entries.advance(&mut part.writer, version, budget);
+        let mut done = true;
+        for (sheet, layout) in self.sheets.iter_mut().zip(layouts) {
+            done = done && sheet.advance(&mut part.writer, layout, version, budget);
+        }
+        for store in &mut self.stores {
+            done = done && store.advance(&mut part.writer, version, budget);
         }
         if !done || *budget == 0 {
             return Progress::Paused;
         }
         *budget = budget.saturating_sub(part.put_timers(&self.timers));
         let part = self.part.take().expect("it was there above");
-        self.collections.iter_mut().for_each(|entries| entries.end());
-        let full = matches!(part.rows, Rows::All { .. });
+        self.sheets.iter_mut().for_each(Sheet::end);
+        self.stores.iter_mut().for_each(|store| store.end());
         let entries = part.writer.entries();
-        if !full && entries == 0 {
+        if !part.full && entries == 0 {
             return Progress::Done(None);
         }
         let bytes = part.writer.finish();
-        self.add_to_chain(full, bytes.len());
+        self.add_to_chain(part.full, bytes.len());
         if self.increments_bytes > increments_bytes_max(group, self.full_bytes) {
             self.write_anew();
         }
-        if self.table.is_sparse() {
-            self.rebuild(layout, version);
+        let undo = self.undo.as_deref_mut();
+        let mut change = Change { version, tracked: self.tracked, writer: None, undo };
+        for (sheet, layout) in self.sheets.iter_mut().zip(layouts) {
+            sheet.compact_after_snapshot(layout, &mut change);
         }
-        Progress::Done(Some(Segment { group, full, entries, bytes }))
+        Progress::Done(Some(Segment { group, full: part.full, entries, bytes }))
     }
 
     /// Gives the running snapshot up and makes the next segment a full one.
     pub(super) fn abandon(&mut self) {
         self.part = None;
-        self.collections.iter_mut().for_each(|entries| entries.end());
+        self.sheets.iter_mut().for_each(Sheet::end);
+        self.stores.iter_mut().for_each(|store| store.end());
         self.write_anew();
     }
 
@@ -396,9 +265,9 @@ impl Group {
     }
 
     fn forget_changes(&mut self) {
-        self.dirty.clear();
         self.timers.changed.clear();
-        self.collections.iter_mut().for_each(|entries| entries.forget_changes());
+        self.sheets.iter_mut().for_each(Sheet::forget_changes);
+        self.stores.iter_mut().for_each(|store| store.forget_changes());
     }
 
     /// Stops listing changes while a segment is applied, which is none.

@@ -9,24 +9,25 @@
 //!
 //! A row is named by its bucket, times four, plus its place in it.
 
-use crate::declaration::{StateDeclaration, StateId, Ttl};
-use crate::segment::Schema;
+use crate::declaration::{KeyLayout, StateDeclaration, StateId, Ttl};
 
 /// Words in a cache line.
 pub(super) const LINE: usize = 8;
 
-/// Where things are in a bucket. Its states are those with one value a key, numbered from 0 in their order.
+/// Where things are in a bucket. Its columns are states with one value a key, numbered from 0 in their order.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Whether keys are words.
     pub(super) key_words: bool,
-    /// For each state, whether its values are words.
+    /// For each column, whether its values are words.
     pub(super) states: Vec<bool>,
-    /// For each state, how long its values live.
+    /// For each column, how long its values live.
     pub(super) ttls: Vec<Option<Ttl>>,
-    /// For each state, its number in the declaration.
-    pub(super) ids: Vec<StateId>,
-    /// For each state, which column of stamps is its; none if it has no time-to-live.
+    /// For each column, the number of its state in the declaration; none once the state is gone.
+    pub(super) ids: Vec<Option<StateId>>,
+    /// The same as of the last hold.
+    pub(super) held: Vec<Option<StateId>>,
+    /// For each column, which column of stamps is its; none if its state had no time-to-live.
     stamps: Vec<Option<usize>>,
     /// Rows in a bucket.
     pub(super) slots: usize,
@@ -37,13 +38,10 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new(schema: &Schema) -> Self {
-        let is_cell = |state: &&StateDeclaration| state.kind.is_cell();
-        let states: Vec<_> = schema.states().iter().filter(is_cell).collect();
-        let ids = (0..).zip(schema.states()).filter(|(_, state)| state.kind.is_cell());
+    pub(super) fn new(key: KeyLayout, states: &[(StateId, &StateDeclaration)]) -> Self {
         let mut expiring = states.len()..;
-        let column = |state: &&StateDeclaration| state.ttl.and_then(|_| expiring.next());
-        let stamps: Vec<Option<usize>> = states.iter().map(column).collect();
+        let mut column = |state: &StateDeclaration| state.ttl.and_then(|_| expiring.next());
+        let stamps: Vec<Option<usize>> = states.iter().map(|(_, state)| column(state)).collect();
         let columns = states.len() + stamps.iter().flatten().count();
         // As many as fill a line, or the least of lines, with the least left over.
         let slots = match columns {
@@ -54,15 +52,26 @@ impl Layout {
         let marks = slots * (1 + columns);
         let words = marks + (slots * states.len()).div_ceil(2);
         Self {
-            key_words: schema.key().is_words(),
-            states: states.iter().map(|state| state.value.is_words()).collect(),
-            ttls: states.iter().map(|state| state.ttl).collect(),
-            ids: ids.map(|(id, _)| StateId(id)).collect(),
+            key_words: key.is_words(),
+            states: states.iter().map(|(_, state)| state.value.is_words()).collect(),
+            ttls: states.iter().map(|(_, state)| state.ttl).collect(),
+            ids: states.iter().map(|(id, _)| Some(*id)).collect(),
+            held: vec![None; states.len()],
             stamps,
             slots,
             lines: words.div_ceil(LINE),
             marks,
         }
+    }
+
+    /// The columns whose states are declared, with their ids.
+    pub(super) fn live(&self) -> impl Iterator<Item = (usize, StateId)> {
+        self.ids.iter().enumerate().filter_map(|(column, id)| Some((column, (*id)?)))
+    }
+
+    /// Whether no column's state is declared.
+    pub(super) fn is_gone(&self) -> bool {
+        self.ids.iter().all(Option::is_none)
     }
 
     /// Whether any state has a time-to-live.

@@ -50,6 +50,17 @@ impl Slab {
         self.free.push(number as u32);
     }
 
+    /// Gives back some of the memory of a slab that is not used any more. Whether none is left.
+    pub(super) fn shed(&mut self, budget: &mut usize) -> bool {
+        let left = self.cells.len().saturating_sub(*budget);
+        *budget -= self.cells.len() - left;
+        self.cells.truncate(left);
+        if left == 0 {
+            *self = Self::default();
+        }
+        left == 0
+    }
+
     pub(super) fn allocated_bytes(&self) -> usize {
         self.cells.capacity() * size_of::<Box<[u8]>>() + self.free.capacity() * 4 + self.bytes
     }

@@ -44,8 +44,8 @@ pub(super) struct Table {
     used: usize,
     /// Rows with a key and no value.
     dead: usize,
-    /// Values in all rows.
-    values: usize,
+    /// Values in all rows, by column; empty as long as there were none.
+    values: Box<[usize]>,
     keys: Slab,
     cells: Slab,
 }
@@ -56,8 +56,20 @@ impl Table {
         (self.buckets << 2) as u32
     }
 
-    pub(super) fn values(&self) -> usize {
-        self.values
+    /// How many values a column has.
+    pub(super) fn values(&self, column: usize) -> usize {
+        self.values.get(column).copied().unwrap_or(0)
+    }
+
+    /// Whether it holds no memory.
+    pub(super) fn is_vacant(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Gives back some of the memory of a table that is not used any more. Whether none is left.
+    pub(super) fn shed(&mut self, budget: &mut usize) -> bool {
+        self.lines = Vec::new();
+        self.keys.shed(budget) && self.cells.shed(budget)
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
@@ -166,6 +178,11 @@ impl Table {
     /// Whether one more row fits. At most 7 of 10 are taken: few buckets are full.
     pub(super) fn has_room(&self, layout: &Layout) -> bool {
         (self.used + 1) * 10 <= self.buckets as usize * layout.slots * 7
+    }
+
+    /// Whether so many more rows fit.
+    pub(super) fn has_room_for(&self, layout: &Layout, rows: usize) -> bool {
+        (self.used + rows) * 10 <= self.buckets as usize * layout.slots * 7
     }
 
     /// Whether more of it is dead than a table should carry along.
@@ -306,7 +323,7 @@ impl Table {
         mark: Mark,
     ) {
         if value.is_some() != mark.present() {
-            self.count(layout, row, value.is_some());
+            self.count(layout, row, state, value.is_some());
         }
         *self.word_at_mut(layout.value(row, state)) = value.unwrap_or(0);
         self.set_mark(layout, row, state, mark.with_present(value.is_some()));
@@ -339,15 +356,18 @@ impl Table {
 
     /// Counts a value that appears in a row or leaves it. The row still has its old marks.
     #[inline(never)]
-    fn count(&mut self, layout: &Layout, row: u32, appears: bool) {
+    fn count(&mut self, layout: &Layout, row: u32, state: usize, appears: bool) {
         let present =
             (0..layout.states.len()).filter(|&state| self.mark(layout, row, state).present());
         let others = present.count() - usize::from(!appears);
+        if self.values.is_empty() {
+            self.values = vec![0; layout.states.len()].into();
+        }
         if appears {
-            self.values += 1;
+            self.values[state] += 1;
             self.dead -= usize::from(others == 0);
         } else {
-            self.values -= 1;
+            self.values[state] -= 1;
             self.dead += usize::from(others == 0);
         }
     }
@@ -380,13 +400,42 @@ impl Table {
         present.then(cell)
     }
 
-    /// Moves every row that has a value or is to be kept into buckets half full. Returns where each
-    /// old row went.
+    /// The same of a row that may be [`ABSENT`].
+    pub(super) fn value_of(&self, layout: &Layout, row: u32, state: usize) -> Option<Cell<'_>> {
+        if row == ABSENT { None } else { self.value(layout, row, state) }
+    }
+
+    /// The key of a row, if it is one.
+    pub(super) fn key_of(&self, layout: &Layout, row: u32) -> Option<Cell<'_>> {
+        self.is_occupied(layout, row).then(|| self.key(layout, row))
+    }
+
+    /// Removes the values of a row whose states are gone.
+    pub(super) fn empty_doomed(&mut self, layout: &Layout, row: u32) {
+        if !self.is_occupied(layout, row) {
+            return;
+        }
+        for state in layout.doomed() {
+            let mark = self.mark(layout, row, state);
+            if mark.present() && layout.states[state] {
+                self.set_word(layout, row, state, None, mark);
+            } else if mark.present() {
+                self.set_bytes(layout, row, state, None, mark);
+            }
+        }
+    }
+
+    /// Moves every row that has a value or is to be kept into buckets half full, with room for `more` of them. Returns
+    /// where each old row went.
     pub(super) fn rebuild(
         &mut self,
         layout: &Layout,
+        more: usize,
         keep: impl Fn(&Self, u32) -> bool,
     ) -> Vec<u32> {
+        if layout.doomed().next().is_some() {
+            (0..self.end()).for_each(|row| self.empty_doomed(layout, row));
+        }
         let mut moved = vec![ABSENT; self.end() as usize];
         let mut kept = 0_usize;
         for row in 0..self.end() {
@@ -401,12 +450,15 @@ impl Table {
                 self.keys.remove(word & 0xffff_ffff);
             }
         }
-        let buckets = buckets_for(layout, kept);
+        let buckets = buckets_for(layout, kept + more);
         let lines = vec![Line([0; LINE]); buckets * layout.lines];
         let old = Self { lines: std::mem::replace(&mut self.lines, lines), ..Self::default() };
         self.buckets = buckets as u64;
         self.used = kept;
         self.dead = 0;
+        if kept == 0 {
+            (self.keys, self.cells) = (Slab::default(), Slab::default());
+        }
         for (row, to) in moved.iter_mut().enumerate().filter(|(_, to)| **to != ABSENT) {
             *to = self.take_over(layout, &old, row as u32);
             self.dead += usize::from(!self.has_values(layout, *to));

@@ -3,12 +3,13 @@
 
 mod clean_up;
 mod large;
+mod swap;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::conformance::{self, Setup, history};
-use crate::declaration::{Ttl, TtlUpdate, TtlVisibility, ValueLayout};
+use crate::declaration::{StateKind, Ttl, TtlUpdate, TtlVisibility, ValueLayout};
 
 fn make(setup: Setup) -> Box<dyn Backend> {
     let Setup { key, states, timers, groups, range } = setup;

@@ -46,6 +46,8 @@ pub(super) struct Table {
     hand: u32,
     dirty: Vec<u32>,
     dirty_bytes: usize,
+    /// How often the list of dirty rows was begun anew.
+    flushes: u64,
 }
 
 impl Table {
@@ -60,6 +62,7 @@ impl Table {
             hand: 0,
             dirty: Vec::new(),
             dirty_bytes: 0,
+            flushes: 0,
         }
     }
 
@@ -75,6 +78,11 @@ impl Table {
 
     pub(super) fn dirty(&self) -> &[u32] {
         &self.dirty
+    }
+
+    /// How often the list of dirty rows was begun anew.
+    pub(super) fn flushes(&self) -> u64 {
+        self.flushes
     }
 
     /// A row with its share of the index.
@@ -146,6 +154,21 @@ impl Table {
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// The row of a key, if it has one.
+    pub(super) fn row_of(&self, hash: u64, key: Cell<'_>) -> Option<u32> {
+        let mask = self.mask();
+        let mut at = hash as usize & mask;
+        while self.index[at] != 0 {
+            let slot = self.index[at];
+            let row = slot as u32 - 1;
+            if slot >> 32 == hash & 0xffff_ffff && self.is_key(row, hash, key) {
+                return Some(row);
+            }
+            at = (at + 1) & mask;
+        }
+        None
     }
 
     fn is_key(&self, row: u32, hash: u64, key: Cell<'_>) -> bool {
@@ -227,7 +250,7 @@ impl Table {
             self.strings.remove(self.words[base]);
         }
         for cell in 0..layout.cells.len() {
-            self.drop_string(layout, row, cell);
+            self.drop_value(&layout.cells[cell], row);
         }
         self.words[base + HEAD] = 0;
         self.free.push(row);
@@ -257,8 +280,8 @@ impl Table {
         self.index[at] = 0;
     }
 
-    fn drop_string(&mut self, layout: &Layout, row: u32, cell: usize) {
-        let cell = &layout.cells[cell];
+    /// Gives back the memory of a value that is no more.
+    pub(super) fn drop_value(&mut self, cell: &CellLayout, row: u32) {
         let at = self.base(row) + cell.value;
         if !cell.words && self.words[at] != 0 {
             self.strings.remove(self.words[at] - 1);
@@ -368,11 +391,11 @@ impl Table {
     pub(super) fn flushed(&mut self, layout: &Layout) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for row in dirty.drain(..) {
-            for (index, cell) in layout.cells.iter().enumerate() {
+            for cell in &layout.cells {
                 let mark = self.mark(cell, row);
                 if mark & DELTA != 0 {
                     // What it was merged into is still unknown.
-                    self.drop_string(layout, row, index);
+                    self.drop_value(cell, row);
                     self.set_mark(cell, row, 0);
                 } else if mark & DIRTY != 0 {
                     self.set_mark(cell, row, mark & !DIRTY);
@@ -383,6 +406,7 @@ impl Table {
         }
         self.dirty = dirty;
         self.dirty_bytes = 0;
+        self.flushes += 1;
     }
 }
 

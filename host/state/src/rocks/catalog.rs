@@ -1,26 +1,30 @@
 //! The catalog: the one entry of a database that says what the others are.
 //!
-//! States and timers have tags, which stay theirs whatever order an operator declares them in; names tell them apart.
+//! States and timers have tags, which stay theirs whatever order an operator declares them in. Names tell them apart, and
+//! states of one name their schema versions. A tag is given once: what was dropped may still be in table files.
 //! The catalog also tells table files apart from all others: a file is the database that wrote it, by the identity that
 //! RocksDB gave that, and the file's number there. A database that adopts the files of another has an identity of its
 //! own, so it notes what the files were called before.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize};
 
-use super::database::{Database, Tagged};
+use super::database::Database;
 use super::keys::{CATALOG, TIMER_TAGS};
+use super::tagged::Tagged;
 use crate::declaration::KeyLayout;
 use crate::declaration::{StateDeclaration, StateId, TimerDeclaration, TimerId};
 use crate::error::Error;
 use crate::key::{KeyGroupRange, KeyGroups};
 use crate::segment::Schema;
 
-/// The version of the layout.
-const VERSION: u32 = 1;
+/// The version of the layout. Version 1, which is still read, had no two states of one name, and no numbers of the next
+/// tags.
+const VERSION: u32 = 2;
 
 /// What a database is about, as JSON under one key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +41,11 @@ pub(super) struct Catalog {
     adopted: BTreeMap<u64, String>,
     states: Vec<Entry<StateDeclaration>>,
     timers: Vec<Entry<TimerDeclaration>>,
+    /// No state had this tag or a greater one; likewise for timers.
+    #[serde(default)]
+    next_state_tag: u16,
+    #[serde(default)]
+    next_timer_tag: u16,
 }
 
 /// A declaration and its tag.
@@ -73,7 +82,11 @@ pub(super) struct Sources {
 
 impl Catalog {
     /// The catalog of a new database.
-    pub(super) fn new(schema: &Schema, key_groups: KeyGroups, range: KeyGroupRange) -> Self {
+    pub(super) fn new(
+        schema: &Schema,
+        key_groups: KeyGroups,
+        range: KeyGroupRange,
+    ) -> Result<Self, Error> {
         let mut catalog = Self {
             version: VERSION,
             key: schema.key(),
@@ -84,9 +97,11 @@ impl Catalog {
             adopted: BTreeMap::new(),
             states: Vec::new(),
             timers: Vec::new(),
+            next_state_tag: 0,
+            next_timer_tag: 0,
         };
-        catalog.declare(schema);
-        catalog
+        catalog.declare(schema)?;
+        Ok(catalog)
     }
 
     /// Reads the catalog of a database.
@@ -95,17 +110,18 @@ impl Catalog {
         let json = read
             .map_err(|error| database.error("read", &error))?
             .ok_or_else(|| database.damaged("the catalog, which is not there,"))?;
-        let catalog: Self =
+        let mut catalog: Self =
             serde_json::from_slice(&json).map_err(|_| database.damaged("the catalog"))?;
-        if catalog.version != VERSION {
+        if !(1..=VERSION).contains(&catalog.version) {
             return Err(Error::Tables {
                 path: database.path().to_owned(),
                 reason: format!(
-                    "its layout has version {}, and this program reads version {VERSION}",
+                    "its layout has version {}, and this program reads versions 1 to {VERSION}",
                     catalog.version
                 ),
             });
         }
+        catalog.version = VERSION;
         Ok(catalog)
     }
 
@@ -116,19 +132,45 @@ impl Catalog {
     }
 
     /// Takes in an operator's declarations: tags for those that are new, the newest form of the others.
-    pub(super) fn declare(&mut self, schema: &Schema) {
+    ///
+    /// # Errors
+    /// If there are no tags left. Nothing has changed then.
+    pub(super) fn declare(&mut self, schema: &Schema) -> Result<(), Error> {
+        let mut to = self.clone();
         for state in schema.states() {
-            declare(&mut self.states, 1, state, |state| &state.name);
+            let (entries, next) = (&mut to.states, &mut to.next_state_tag);
+            declare(entries, next, 1..TIMER_TAGS, state, StateDeclaration::is_same)
+                .map_err(|reason| Error::Declaration { state: state.name.clone(), reason })?;
         }
         for timer in schema.timers() {
-            declare(&mut self.timers, TIMER_TAGS, timer, |timer| &timer.name);
+            let (entries, next) = (&mut to.timers, &mut to.next_timer_tag);
+            declare(entries, next, TIMER_TAGS..u16::MAX, timer, is_timer)
+                .map_err(|reason| Error::Timers { timer: timer.name.clone(), reason })?;
         }
+        *self = to;
+        Ok(())
+    }
+
+    /// Forgets the states and timers that an operator does not declare. Returns their tags.
+    pub(super) fn retain_declared(&mut self, schema: &Schema) -> Vec<u16> {
+        let mut dropped = Vec::new();
+        self.states.retain(|Entry { tag, declaration }| {
+            let stays = schema.states().iter().any(|state| state.is_same(declaration));
+            dropped.extend((!stays).then_some(*tag));
+            stays
+        });
+        self.timers.retain(|Entry { tag, declaration }| {
+            let stays = schema.timers().iter().any(|timer| is_timer(timer, declaration));
+            dropped.extend((!stays).then_some(*tag));
+            stays
+        });
+        dropped
     }
 
     /// The tags of an operator that was [declared](Self::declare).
     pub(super) fn tags(&self, schema: &Schema) -> Tags {
-        let state = |state: &StateDeclaration| tag(&self.states, |entry| entry.name == state.name);
-        let timer = |timer: &TimerDeclaration| tag(&self.timers, |entry| entry.name == timer.name);
+        let state = |state: &StateDeclaration| tag(&self.states, |other| state.is_same(other));
+        let timer = |timer: &TimerDeclaration| tag(&self.timers, |other| is_timer(timer, other));
         Tags {
             states: schema.states().iter().map(state).collect(),
             timers: schema.timers().iter().map(timer).collect(),
@@ -137,12 +179,17 @@ impl Catalog {
 
     /// What RocksDB must know of the states.
     pub(super) fn tagged(&self) -> Tagged {
-        let mut tagged = Tagged::default();
+        let tagged = Tagged::default();
+        self.describe_to(&tagged);
+        tagged
+    }
+
+    /// Says what RocksDB must know of the states.
+    pub(super) fn describe_to(&self, tagged: &Tagged) {
         for Entry { tag, declaration } in &self.states {
             let merge = declaration.merge.map(|merge| (merge, declaration.value));
             tagged.add(*tag, merge, declaration.ttl);
         }
-        tagged
     }
 
     /// Finds the catalog's states and timers among those of an operator.
@@ -172,15 +219,15 @@ impl Catalog {
         }
         let mut sources = Sources { states: Vec::new(), timers: Vec::new(), drops: false };
         for Entry { tag, declaration: theirs } in &self.states {
-            let Some(id) = schema.states().iter().position(|state| state.name == theirs.name)
-            else {
+            let Some(id) = schema.states().iter().position(|state| state.is_same(theirs)) else {
                 if schema.drops_unclaimed() {
                     sources.drops = true;
                     continue;
                 }
                 return refuse(format!(
-                    "it holds state `{}`, which the operator does not declare; declare it again, or drop it",
-                    theirs.name
+                    "it holds state `{}` of schema version {}, which the operator does not declare; declare it \
+                     again, or drop it",
+                    theirs.name, theirs.schema_version
                 ));
             };
             let ours = &schema.states()[id];
@@ -204,8 +251,7 @@ impl Catalog {
             sources.states.push((*tag, StateId(id as u32), stamps));
         }
         for Entry { tag, declaration: theirs } in &self.timers {
-            let Some(id) = schema.timers().iter().position(|timer| timer.name == theirs.name)
-            else {
+            let Some(id) = schema.timers().iter().position(|timer| is_timer(timer, theirs)) else {
                 if schema.drops_unclaimed() {
                     sources.drops = true;
                     continue;
@@ -255,13 +301,34 @@ impl Sources {
     }
 }
 
-fn declare<T: Clone>(entries: &mut Vec<Entry<T>>, first: u16, new: &T, name: impl Fn(&T) -> &str) {
-    if let Some(entry) = entries.iter_mut().find(|entry| name(&entry.declaration) == name(new)) {
+/// Whether two declarations are of one family.
+fn is_timer(one: &TimerDeclaration, other: &TimerDeclaration) -> bool {
+    one.name == other.name
+}
+
+fn declare<T: Clone>(
+    entries: &mut Vec<Entry<T>>,
+    next: &mut u16,
+    tags: Range<u16>,
+    new: &T,
+    is: impl Fn(&T, &T) -> bool,
+) -> Result<(), String> {
+    if let Some(entry) = entries.iter_mut().find(|entry| is(&entry.declaration, new)) {
         entry.declaration = new.clone();
-        return;
+        return Ok(());
     }
-    let tag = entries.iter().map(|entry| entry.tag + 1).max().unwrap_or(first);
+    let after = entries.iter().map(|entry| entry.tag + 1).max().unwrap_or(tags.start);
+    let tag = after.max(*next);
+    if tag >= tags.end {
+        return Err(format!(
+            "the files of this task have had {} states or families of timers, which is all that they can tell apart; \
+             stop the job with a portable savepoint and resume it from that",
+            tags.len()
+        ));
+    }
+    *next = tag + 1;
     entries.push(Entry { tag, declaration: new.clone() });
+    Ok(())
 }
 
 fn tag<T>(entries: &[Entry<T>], is: impl Fn(&T) -> bool) -> u16 {

@@ -1,64 +1,108 @@
-//! States with one value a key: the cache in front of RocksDB, and what goes between the two.
+//! States with one value a key: caches in front of RocksDB, and what goes between the two.
 //!
-//! Whatever an invocation reads that is not in the cache is fetched by one sorted batch of look-ups; that there is no
+//! Whatever an invocation reads that is not in a cache is fetched by one sorted batch of look-ups; that there is no
 //! value is remembered too. Writes stay in the cache until they are half of it, or a snapshot starts, and then go to
 //! RocksDB in order, all at once. Merges into a value that nobody has read are gathered, and go there as merges.
+//!
+//! The rows of a cache cannot change their layout. States that are added later get a cache of their own, and share the
+//! room with those before; a cache that no state needs any more goes. So an operator that was never replaced has one.
 
-use rocksdb::WriteBatch;
+mod apply;
+mod moving;
+mod set;
 
-use super::cache::{CellLayout, DELTA, DIRTY, KNOWN, Layout, PRESENT, Table};
-use super::database::{Change, Database, TableWriter};
-use super::keys;
+use super::cache::Layout;
+use super::database::Database;
+use super::free;
 use crate::backend::Now;
-use crate::column::{BytesColumn, Column};
-use crate::declaration::{StateId, TtlUpdate};
+use crate::column::Column;
+use crate::declaration::{KeyLayout, StateDeclaration, StateId};
 use crate::error::Error;
 use crate::key::KeyGroups;
-use crate::merge;
-use crate::segment::{Cell, Stamped};
-use crate::ttl::{self, NO_STAMP};
 use crate::window::Window;
-use crate::writes::{StateWrites, WriteOp, WriteSet};
+use crate::writes::WriteSet;
 
-/// Where a flush is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FlushTo {
-    Memory,
-    Files,
-}
+pub(super) use moving::{Cached, DirtyFrom};
+use set::CellSet;
+pub(super) use set::FlushTo;
 
-/// This many keys go to files as a table: it need not sort them again, nor copy them from memory to a file.
-const TABLE_KEYS_MIN: usize = if cfg!(test) { 24 } else { 4096 };
+/// A set, and a cell of its rows.
+type Place = (usize, usize);
 
-/// The cells of the keys used last, and where those of this invocation are.
+/// The cells of all states that have one value a key.
 #[derive(Debug)]
 pub(super) struct Cells {
-    pub(super) layout: Layout,
-    table: Table,
+    key: KeyLayout,
     key_groups: KeyGroups,
+    /// What all caches together may take.
     capacity_bytes: usize,
-    /// The rows of the invocation's slots.
-    rows: Vec<u32>,
-    now: Now,
+    sets: Vec<CellSet>,
+    /// Where the cells of each state are.
+    places: Vec<Option<Place>>,
 }
 
 impl Cells {
-    pub(super) fn new(layout: Layout, key_groups: KeyGroups, capacity_bytes: u64) -> Self {
-        let table = Table::new(&layout);
+    pub(super) fn new(key: KeyLayout, key_groups: KeyGroups, capacity_bytes: u64) -> Self {
         let capacity_bytes = usize::try_from(capacity_bytes).unwrap_or(usize::MAX);
-        let (rows, now) = (Vec::new(), Now::default());
-        Self { layout, table, key_groups, capacity_bytes, rows, now }
+        Self { key, key_groups, capacity_bytes, sets: Vec::new(), places: Vec::new() }
+    }
+
+    /// From now on serves these states, by their tags: those that it has already keep their cells. Ends the invocation.
+    pub(super) fn serve(&mut self, states: &[StateDeclaration], tags: &[u16]) {
+        for cell in self.sets.iter_mut().flat_map(|set| &mut set.layout.cells) {
+            let id = tags.iter().position(|tag| *tag == cell.tag);
+            cell.state = id.map(|id| StateId(id as u32));
+            if let Some(id) = id {
+                cell.ttl = states[id].ttl;
+            }
+        }
+        let has = |tag: u16| {
+            self.sets.iter().any(|set| set.layout.cells.iter().any(|cell| cell.tag == tag))
+        };
+        let ids = (0..).map(StateId);
+        let new: Vec<_> = ids
+            .zip(states.iter().zip(tags))
+            .filter(|(_, (state, tag))| state.kind.is_cell() && !has(**tag))
+            .map(|(id, (state, &tag))| (id, tag, state))
+            .collect();
+        if !new.is_empty() {
+            self.sets.push(CellSet::new(Layout::new(self.key, &new), self.key_groups));
+        }
+        let is_gone = |set: &mut CellSet| set.layout.cells.iter().all(|cell| cell.state.is_none());
+        let gone: Vec<_> = self.sets.extract_if(.., is_gone).collect();
+        if !gone.is_empty() {
+            free::later(gone);
+        }
+        self.places = vec![None; states.len()];
+        for (index, set) in self.sets.iter_mut().enumerate() {
+            set.rows.clear();
+            for (cell, layout) in set.layout.cells.iter().enumerate() {
+                if let Some(state) = layout.state {
+                    self.places[state.0 as usize] = Some((index, cell));
+                }
+            }
+        }
+    }
+
+    /// Where the cells of a state are, if it has one value a key.
+    pub(super) fn place_of(&self, state: StateId) -> Option<Place> {
+        *self.places.get(state.0 as usize)?
     }
 
     /// Forgets everything, also what RocksDB has not got.
     pub(super) fn clear(&mut self) {
-        self.table = Table::new(&self.layout);
-        self.rows.clear();
+        for set in &mut self.sets {
+            set.clear();
+        }
     }
 
     /// Keys whose values RocksDB has not got yet.
     pub(super) fn dirty(&self) -> usize {
-        self.table.dirty().len()
+        self.sets.iter().map(CellSet::dirty).sum()
+    }
+
+    pub(super) fn used_bytes(&self) -> usize {
+        self.sets.iter().map(|set| set.table.used_bytes()).sum()
     }
 
     /// Finds the keys of an invocation, after making room for them.
@@ -69,380 +113,70 @@ impl Cells {
         hashes: &[u64],
         now: Now,
     ) -> Result<(), Error> {
-        self.rows.clear();
-        self.now = now;
-        if self.layout.cells.is_empty() {
-            return Ok(());
-        }
-        let wanted = hashes.len() * self.table.row_bytes();
-        if self.table.dirty_bytes() >= self.capacity_bytes / 2 {
+        self.end();
+        let row_bytes: usize = self.sets.iter().map(|set| set.table.row_bytes()).sum();
+        let wanted = hashes.len() * row_bytes;
+        let dirty_bytes: usize = self.sets.iter().map(|set| set.table.dirty_bytes()).sum();
+        if dirty_bytes >= self.capacity_bytes / 2 {
             self.flush(database, FlushTo::Memory)?;
         }
-        if self.table.used_bytes() + wanted > self.capacity_bytes {
+        if self.used_bytes() + wanted > self.capacity_bytes {
             // Somewhat more than is needed, so that not every invocation comes here.
             let target = (self.capacity_bytes - self.capacity_bytes / 16).saturating_sub(wanted);
-            self.table.evict(&self.layout, target);
-            if self.table.used_bytes() + wanted > self.capacity_bytes && self.dirty() > 0 {
+            self.evict(target);
+            if self.used_bytes() + wanted > self.capacity_bytes && self.dirty() > 0 {
                 self.flush(database, FlushTo::Memory)?;
-                self.table.evict(&self.layout, target);
+                self.evict(target);
             }
         }
-        self.table.find(keys, hashes, &mut self.rows);
+        for set in &mut self.sets {
+            set.begin(keys, hashes, now);
+        }
         Ok(())
     }
 
+    /// Throws out rows that are not dirty, of the largest caches first, until that many bytes are left, or nothing can
+    /// be thrown out.
+    fn evict(&mut self, target_bytes: usize) {
+        let mut order: Vec<usize> = (0..self.sets.len()).collect();
+        order.sort_unstable_by_key(|&set| std::cmp::Reverse(self.sets[set].table.used_bytes()));
+        for index in order {
+            let all = self.used_bytes();
+            if all <= target_bytes {
+                break;
+            }
+            let set = &mut self.sets[index];
+            let others = all - set.table.used_bytes();
+            set.table.evict(&set.layout, target_bytes.saturating_sub(others));
+        }
+    }
+
     pub(super) fn end(&mut self) {
-        self.rows.clear();
+        self.sets.iter_mut().for_each(|set| set.rows.clear());
     }
 
     /// Fills a window.
     pub(super) fn load(
         &mut self,
         database: &Database,
-        cell: usize,
+        (set, cell): Place,
         window: &mut Window,
     ) -> Result<(), Error> {
-        if !self.gather(cell, window) {
-            let rows = self.rows.clone();
-            self.fetch(database, cell, rows)?;
-            let complete = self.gather(cell, window);
-            debug_assert!(complete, "what was fetched is known");
-        }
-        Ok(())
-    }
-
-    /// Fills a window from the cache. Whether everything was there.
-    fn gather(&self, cell: usize, window: &mut Window) -> bool {
-        let (table, cell) = (&self.table, &self.layout.cells[cell]);
-        window.reset(self.rows.len());
-        let mut known = KNOWN;
-        for (word, rows) in self.rows.chunks(64).enumerate() {
-            let mut bits = 0;
-            for (bit, &row) in rows.iter().enumerate() {
-                let mark = table.mark(cell, row);
-                known &= mark;
-                let visible = mark & PRESENT != 0
-                    && cell
-                        .ttl
-                        .is_none_or(|ttl| ttl::is_visible(&ttl, table.stamp(cell, row), self.now));
-                bits |= u64::from(visible) << bit;
-                match &mut window.values {
-                    Column::Words(values) => {
-                        values.push(if visible { table.word(cell, row) } else { 0 });
-                    }
-                    Column::Bytes(values) => {
-                        let value = if visible { table.bytes(cell, row) } else { &[] };
-                        window.too_large |= !values.push_if_it_fits(value);
-                    }
-                }
-            }
-            window.present.set_word(word, bits);
-        }
-        known != 0
-    }
-
-    /// The key of a value in RocksDB.
-    fn push_key(&self, to: &mut Vec<u8>, tag: u16, row: u32) {
-        keys::push_head(to, self.key_groups.group_of(self.table.hash(row)).0, tag);
-        keys::push_key(to, self.table.key(&self.layout, row));
-    }
-
-    /// Brings rows in the order of their keys in RocksDB. Only those of one tag; those of several go by tag within a
-    /// group.
-    fn sort(&self, cells: &mut [(u32, u32)]) {
-        let head = |&(row, cell): &(u32, u32)| {
-            let group = self.key_groups.group_of(self.table.hash(row)).0;
-            u32::from(group) << 16 | u32::from(self.layout.cells[cell as usize].tag)
-        };
-        if self.layout.key_words {
-            let mut keyed: Vec<(u32, u64, u32, u32)> = Vec::with_capacity(cells.len());
-            for at in cells.iter() {
-                let Cell::Word(word) = self.table.key(&self.layout, at.0) else {
-                    unreachable!("the layout says words")
-                };
-                keyed.push((head(at), word, at.0, at.1));
-            }
-            keyed.sort_unstable();
-            for (to, (_, _, row, cell)) in cells.iter_mut().zip(keyed) {
-                *to = (row, cell);
-            }
-        } else {
-            cells.sort_unstable_by(|left, right| {
-                let key = |row| match self.table.key(&self.layout, row) {
-                    Cell::Bytes(bytes) => (bytes.len(), bytes),
-                    Cell::Word(_) => unreachable!("the layout says bytes"),
-                };
-                head(left).cmp(&head(right)).then_with(|| key(left.0).cmp(&key(right.0)))
-            });
-        }
-    }
-
-    /// Reads what is not known of a state, for these rows, by one batch.
-    fn fetch(&mut self, database: &Database, cell: usize, rows: Vec<u32>) -> Result<(), Error> {
-        let layout = &self.layout.cells[cell];
-        let (tag, stamped, words) = (layout.tag, layout.ttl.is_some(), layout.words);
-        let mut missing: Vec<(u32, u32)> = rows
-            .into_iter()
-            .filter(|&row| self.table.mark(layout, row) & KNOWN == 0)
-            .map(|row| (row, cell as u32))
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        self.sort(&mut missing);
-        missing.dedup();
-        let mut keys = BytesColumn::with_capacity(missing.len(), missing.len() * 16);
-        let mut key = Vec::new();
-        for &(row, _) in &missing {
-            key.clear();
-            self.push_key(&mut key, tag, row);
-            keys.push(&key);
-        }
-        let mut values = Vec::with_capacity(missing.len());
-        for value in database.get_sorted(keys.iter()) {
-            values.push(value.map_err(|error| database.error("read", &error))?);
-        }
-        for (&(row, _), value) in missing.iter().zip(&values) {
-            let value = match value {
-                Some(value) => Some(
-                    keys::read_value(value, stamped, words)
-                        .ok_or_else(|| database.damaged("a value"))?,
-                ),
-                None => None,
-            };
-            self.fetched(cell, row, value);
-        }
-        Ok(())
-    }
-
-    /// Takes in what RocksDB has of a cell.
-    fn fetched(&mut self, cell: usize, row: u32, value: Option<Stamped<'_>>) {
-        let layout = &self.layout.cells[cell];
-        let mark = self.table.mark(layout, row);
-        let Some(value) = value else {
-            // What was merged blindly is the value, where there is none.
-            let mark = if mark & DELTA != 0 { KNOWN | PRESENT | DIRTY } else { KNOWN };
-            self.table.set_mark(layout, row, mark);
-            return;
-        };
-        if mark & DELTA == 0 {
-            self.table.set_value(layout, row, value.value);
-            self.table.set_mark(layout, row, KNOWN | PRESENT);
-        } else {
-            let (merge, of) = layout.merge.expect("only reducing states are merged into");
-            match value.value {
-                Cell::Word(base) => {
-                    let delta = self.table.word(layout, row);
-                    self.table.set_word(layout, row, merge::words(merge, of, base, delta));
-                }
-                Cell::Bytes(base) => self.table.update_bytes(layout, row, |delta| {
-                    let mut merged = base.to_vec();
-                    merge::bytes(merge, &mut merged, delta);
-                    *delta = merged;
-                }),
-            }
-            self.table.set_mark(layout, row, KNOWN | PRESENT | DIRTY);
-        }
-        if layout.ttl.is_some() {
-            self.table.set_stamp(layout, row, value.stamp);
-        }
+        self.sets[set].load(database, cell, window)
     }
 
     /// Fetches what a write set needs to know before it is applied.
     pub(super) fn prepare(&mut self, database: &Database, writes: &WriteSet) -> Result<(), Error> {
-        for cell in 0..self.layout.cells.len() {
-            let layout = &self.layout.cells[cell];
-            let StateWrites { slots, ops, .. } = writes.state(layout.state);
-            let blind = layout.merges_blindly();
-            let reads = |op: WriteOp| match op {
-                WriteOp::Touch => {
-                    layout.ttl.is_some_and(|ttl| ttl.update == TtlUpdate::OnReadAndWrite)
-                }
-                WriteOp::Merge => !blind,
-                _ => false,
-            };
-            let needed: Vec<u32> = slots
-                .iter()
-                .zip(ops)
-                .filter(|(_, op)| reads(**op))
-                .map(|(&slot, _)| self.rows[slot as usize])
-                .collect();
-            self.fetch(database, cell, needed)?;
-        }
-        Ok(())
+        self.sets.iter_mut().try_for_each(|set| set.prepare(database, writes))
     }
 
     /// Applies the writes to a state. Cannot fail: what it needs to know was fetched.
     pub(super) fn apply(&mut self, writes: &WriteSet) {
-        for cell in 0..self.layout.cells.len() {
-            let layout = &self.layout.cells[cell];
-            let state: StateId = layout.state;
-            let of_state = writes.state(state);
-            let (table, rows) = (&mut self.table, &self.rows);
-            match (&of_state.values, layout.ttl) {
-                (Column::Words(values), None) => {
-                    for ((&slot, &op), &value) in
-                        of_state.slots.iter().zip(&of_state.ops).zip(values)
-                    {
-                        apply_word(table, layout, rows[slot as usize], op, value, of_state);
-                    }
-                }
-                _ => {
-                    let event_time = |slot| writes.event_time(slot).unwrap_or(self.now.watermark);
-                    for (write, &slot) in of_state.slots.iter().enumerate() {
-                        let stamp = layout
-                            .ttl
-                            .map_or(NO_STAMP, |ttl| ttl::stamp(&ttl, self.now, event_time(slot)));
-                        let row = rows[slot as usize];
-                        apply_one(table, layout, row, of_state, write, (stamp, self.now));
-                    }
-                }
-            }
-        }
+        self.sets.iter_mut().for_each(|set| set.apply(writes));
     }
 
-    /// Hands everything that is dirty to RocksDB: as a batch, which RocksDB gathers with others in memory, or, if much
-    /// of it is to be in files at once, as a table.
+    /// Hands everything that is dirty to RocksDB.
     pub(super) fn flush(&mut self, database: &Database, to: FlushTo) -> Result<(), Error> {
-        if self.dirty() == 0 {
-            return Ok(());
-        }
-        if to == FlushTo::Memory || self.dirty() < TABLE_KEYS_MIN {
-            let mut batch = WriteBatch::default();
-            self.visit_dirty(|key, change| {
-                match change {
-                    Change::Put(value) => batch.put(key, value),
-                    Change::Merge(value) => batch.merge(key, value),
-                    Change::Delete => batch.delete(key),
-                }
-                Ok(())
-            })?;
-            database.write(batch)?;
-        } else {
-            let mut table = TableWriter::new(database)?;
-            self.visit_dirty(|key, change| table.add(key, change))?;
-            table.finish()?;
-        }
-        self.table.flushed(&self.layout);
-        Ok(())
-    }
-
-    /// Calls with every key that is dirty, in order.
-    fn visit_dirty(
-        &self,
-        mut visit: impl FnMut(&[u8], Change<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut dirty = Vec::with_capacity(self.dirty());
-        for &row in self.table.dirty() {
-            for (index, cell) in self.layout.cells.iter().enumerate() {
-                if self.table.mark(cell, row) & DIRTY != 0 {
-                    dirty.push((row, index as u32));
-                }
-            }
-        }
-        self.sort(&mut dirty);
-        let (mut key, mut value) = (Vec::new(), Vec::new());
-        for (row, cell) in dirty {
-            let layout = &self.layout.cells[cell as usize];
-            key.clear();
-            self.push_key(&mut key, layout.tag, row);
-            let mark = self.table.mark(layout, row);
-            if mark & PRESENT == 0 {
-                visit(&key, Change::Delete)?;
-                continue;
-            }
-            value.clear();
-            let stamp = if layout.ttl.is_some() { self.table.stamp(layout, row) } else { NO_STAMP };
-            let stamped = Stamped { value: self.table.value(layout, row), stamp };
-            keys::push_value(&mut value, layout.ttl.is_some(), stamped);
-            if mark & DELTA != 0 {
-                visit(&key, Change::Merge(&value))?;
-            } else {
-                visit(&key, Change::Put(&value))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One write to a state of words without a time-to-live.
-#[inline]
-fn apply_word(
-    table: &mut Table,
-    cell: &CellLayout,
-    row: u32,
-    op: WriteOp,
-    value: u64,
-    writes: &StateWrites,
-) {
-    let mark = match op {
-        WriteOp::Set => {
-            table.set_word(cell, row, value);
-            KNOWN | PRESENT | DIRTY
-        }
-        WriteOp::Remove => KNOWN | DIRTY,
-        WriteOp::Merge => {
-            let mark = table.mark(cell, row);
-            let merged = if mark & PRESENT != 0 {
-                writes.merge_words(table.word(cell, row), value)
-            } else {
-                value
-            };
-            table.set_word(cell, row, merged);
-            if mark & KNOWN != 0 { KNOWN | PRESENT | DIRTY } else { DELTA | PRESENT | DIRTY }
-        }
-        WriteOp::Touch | WriteOp::Append | WriteOp::Clear => return,
-    };
-    table.set_mark(cell, row, mark);
-}
-
-/// One write to any state.
-fn apply_one(
-    table: &mut Table,
-    cell: &CellLayout,
-    row: u32,
-    writes: &StateWrites,
-    write: usize,
-    (mut stamp, now): (i64, Now),
-) {
-    let was = table.mark(cell, row);
-    let live = was & PRESENT != 0
-        && cell.ttl.is_none_or(|ttl| !ttl::is_expired(&ttl, table.stamp(cell, row), now));
-    let restamps = cell.ttl.is_some_and(|ttl| ttl.update == TtlUpdate::OnReadAndWrite);
-    let known = KNOWN | PRESENT | DIRTY;
-    let mark = match writes.ops[write] {
-        WriteOp::Set => {
-            table.set_value(cell, row, writes.value(write));
-            known
-        }
-        WriteOp::Remove => KNOWN | DIRTY,
-        WriteOp::Merge if live => {
-            match writes.value(write) {
-                Cell::Word(delta) => {
-                    let merged = writes.merge_words(table.word(cell, row), delta);
-                    table.set_word(cell, row, merged);
-                }
-                Cell::Bytes(delta) => {
-                    table.update_bytes(cell, row, |value| writes.merge_bytes(value, delta));
-                }
-            }
-            if was & KNOWN != 0 { known } else { was | DIRTY }
-        }
-        WriteOp::Merge => {
-            table.set_value(cell, row, writes.value(write));
-            if was & KNOWN != 0 { known } else { DELTA | PRESENT | DIRTY }
-        }
-        WriteOp::Touch if live && restamps => known,
-        WriteOp::Touch | WriteOp::Append | WriteOp::Clear => return,
-    };
-    if cell.ttl.is_some() && mark & PRESENT != 0 {
-        if live && writes.ops[write] != WriteOp::Set {
-            stamp = ttl::renewed(table.stamp(cell, row), stamp);
-        }
-        table.set_stamp(cell, row, stamp);
-    }
-    table.set_mark(cell, row, mark);
-    if was & DIRTY == 0 && !cell.words {
-        table.note_dirty_bytes(cell, row);
+        self.sets.iter_mut().try_for_each(|set| set.flush(database, to))
     }
 }

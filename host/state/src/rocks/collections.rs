@@ -68,7 +68,7 @@ impl Invocation {
         }
     }
 
-    fn push_prefix(&self, to: &mut Vec<u8>, tag: u16, slot: u32) {
+    pub(super) fn push_prefix(&self, to: &mut Vec<u8>, tag: u16, slot: u32) {
         keys::push_head(to, self.groups[slot as usize], tag);
         keys::push_key(to, self.key(slot as usize));
     }
@@ -202,7 +202,7 @@ impl Collection {
         next_element: &mut u64,
     ) -> Result<(), Error> {
         let all = writes;
-        let writes = all.state(state);
+        let Some(writes) = all.of(state) else { return Ok(()) };
         let mut before = Before::new(self, database, of, writes)?;
         let (mut key, mut value) = (Vec::new(), Vec::new());
         for (write, (&slot, &op)) in writes.slots.iter().zip(&writes.ops).enumerate() {

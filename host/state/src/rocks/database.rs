@@ -7,20 +7,17 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rocksdb::{
     ColumnFamily, CompactionDecision, DB, DBPinnableSlice, InfoLogger, IngestExternalFileOptions,
-    LogLevel, MergeOperands, Options, ReadOptions, SstFileWriter, WaitForCompactOptions,
-    WriteBatch, WriteOptions,
+    LogLevel, Options, ReadOptions, SstFileWriter, WaitForCompactOptions, WriteBatch, WriteOptions,
 };
 
-use super::keys;
 use super::options::RocksResources;
+use super::tagged::Tagged;
 use crate::backend::Now;
-use crate::declaration::{Merge, Ttl, ValueLayout};
 use crate::error::Error;
-use crate::{merge, ttl};
 
 /// The one column family.
 const FAMILY: &str = "default";
@@ -34,52 +31,6 @@ const WRITTEN_BYTES_MAX: usize = 1 << 20;
 
 /// How long writes wait before RocksDB is asked again.
 const WAIT_MICROSECONDS: u64 = 10_000;
-
-/// What RocksDB must know of the states, by tag.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tagged {
-    merges: Vec<Option<(Merge, ValueLayout)>>,
-    ttls: Vec<Option<Ttl>>,
-}
-
-impl Tagged {
-    pub(super) fn add(&mut self, tag: u16, merge: Option<(Merge, ValueLayout)>, ttl: Option<Ttl>) {
-        let tag = usize::from(tag);
-        if self.ttls.len() <= tag {
-            self.merges.resize(tag + 1, None);
-            self.ttls.resize(tag + 1, None);
-        }
-        self.merges[tag] = merge;
-        self.ttls[tag] = ttl;
-    }
-
-    fn merge(&self, key: &[u8], base: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
-        let (_, tag) = keys::head(key)?;
-        let (merge, layout) = (*self.merges.get(usize::from(tag))?)?;
-        let mut rest = operands.iter();
-        let mut value = match base {
-            Some(base) => base.to_vec(),
-            None => rest.next()?.to_vec(),
-        };
-        for operand in rest {
-            if layout.is_words() {
-                let word = u64::from_le_bytes(value.as_slice().try_into().ok()?);
-                let delta = u64::from_le_bytes(operand.try_into().ok()?);
-                let merged = merge::words(merge, layout, word, delta);
-                value.copy_from_slice(&merged.to_le_bytes());
-            } else {
-                merge::bytes(merge, &mut value, operand);
-            }
-        }
-        Some(value)
-    }
-
-    fn is_expired(&self, key: &[u8], value: &[u8], now: Now) -> bool {
-        let ttl = keys::head(key).and_then(|(_, tag)| *self.ttls.get(usize::from(tag))?);
-        ttl.zip(keys::read_stamp(value))
-            .is_some_and(|(ttl, (stamp, _))| ttl::is_expired(&ttl, stamp, now))
-    }
-}
 
 /// The time of a task's last invocation, for compactions.
 #[derive(Debug)]
@@ -113,7 +64,7 @@ pub(super) struct Database {
     options: Options,
     path: PathBuf,
     write_options: WriteOptions,
-    tagged: Arc<OnceLock<Tagged>>,
+    tagged: Arc<Tagged>,
     /// The last error that RocksDB logged.
     logged: Arc<Mutex<String>>,
     level_0_files_max: u64,
@@ -129,12 +80,12 @@ impl Database {
         tagged: Tagged,
         clock: &Arc<Clock>,
     ) -> Result<Self, Error> {
-        let shared = Arc::new(OnceLock::from(tagged.clone()));
-        let mut options = options(resources.database_options(), &shared);
+        let tagged = Arc::new(tagged);
+        let mut options = options(resources.database_options(), &tagged);
         options.create_if_missing(true);
-        let clock = Arc::clone(clock);
+        let (clock, of_filter) = (Arc::clone(clock), Arc::clone(&tagged));
         options.set_compaction_filter("statehouse-ttl", move |_, key, value| {
-            if tagged.is_expired(key, value, clock.now()) {
+            if of_filter.is_expired(key, value, clock.now()) {
                 CompactionDecision::Remove
             } else {
                 CompactionDecision::Keep
@@ -151,32 +102,31 @@ impl Database {
         let db = opened.map_err(|error| storage(path, "open the database", &error))?;
         let trigger = resources.options().level0_file_num_compaction_trigger;
         let level_0_files_max = LEVEL_0_FILES_MAX.max(u64::try_from(trigger).unwrap_or(0) * 4);
-        Ok(Self { level_0_files_max, ..Self::new(db, path, options, shared, logged) })
+        Ok(Self { level_0_files_max, ..Self::new(db, path, options, tagged, logged) })
     }
 
-    /// Opens the tables of a snapshot. Writes nothing there. Before merges can be read,
-    /// [`set_tagged`](Self::set_tagged) must say what they are.
+    /// Opens the tables of a snapshot. Writes nothing there. Before merges can be read, [`tagged`](Self::tagged) must be
+    /// told what they are.
     pub(super) fn open_tables(path: &Path) -> Result<Self, Error> {
-        let shared = Arc::new(OnceLock::new());
-        let mut options = options(Options::default(), &shared);
+        let tagged = Arc::new(Tagged::default());
+        let mut options = options(Options::default(), &tagged);
         let logged = keep_errors(&mut options);
         let families = [(FAMILY, options.clone())];
         let opened = DB::open_cf_with_opts_for_read_only(&options, path, families, false);
         let db = opened.map_err(|error| storage(path, "open the tables", &error))?;
-        Ok(Self::new(db, path, options, shared, logged))
+        Ok(Self::new(db, path, options, tagged, logged))
     }
 
-    /// Says what the states of the tables are.
-    pub(super) fn set_tagged(&self, tagged: Tagged) {
-        // They are what they are: a second call would say the same.
-        let _ = self.tagged.set(tagged);
+    /// What RocksDB knows of the states.
+    pub(super) fn tagged(&self) -> &Tagged {
+        &self.tagged
     }
 
     fn new(
         db: DB,
         path: &Path,
         options: Options,
-        tagged: Arc<OnceLock<Tagged>>,
+        tagged: Arc<Tagged>,
         logged: Arc<Mutex<String>>,
     ) -> Self {
         let mut write_options = WriteOptions::new();
@@ -371,10 +321,10 @@ fn keep_errors(options: &mut Options) -> Arc<Mutex<String>> {
 }
 
 /// Adds merges, without which nothing can be read.
-fn options(mut options: Options, tagged: &Arc<OnceLock<Tagged>>) -> Options {
+fn options(mut options: Options, tagged: &Arc<Tagged>) -> Options {
     let tagged = Arc::clone(tagged);
     options.set_merge_operator_associative("statehouse-merge", move |key, base, operands| {
-        tagged.get()?.merge(key, base, operands)
+        tagged.merge(key, base, operands)
     });
     options
 }

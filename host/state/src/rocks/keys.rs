@@ -88,6 +88,23 @@ pub(super) fn head(key: &[u8]) -> Option<(u16, u16)> {
     Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
+/// The first key of a group and tag. That of the group after the last is the end of all groups.
+pub(super) fn first(group: u32, tag: u16) -> Vec<u8> {
+    let mut key = Vec::with_capacity(HEAD);
+    push_head(&mut key, group as u16, tag);
+    key
+}
+
+/// The group of a key, and what follows its tag.
+pub(super) fn split(key: &[u8]) -> Option<(u16, &[u8])> {
+    Some((head(key)?.0, &key[HEAD..]))
+}
+
+/// The operator key in what follows a tag, and the entry key's bytes.
+pub(super) fn read_rest(rest: &[u8], words: bool) -> Option<(Cell<'_>, &[u8])> {
+    take_key(rest, words)
+}
+
 /// Takes a number off the front.
 fn take_word(from: &[u8]) -> Option<(u64, &[u8])> {
     let (word, rest) = from.split_first_chunk::<8>()?;
@@ -106,7 +123,7 @@ fn take_key(from: &[u8], words: bool) -> Option<(Cell<'_>, &[u8])> {
 
 /// The operator key of a state's value or entry, and the entry key's bytes.
 pub(super) fn read_key(key: &[u8], words: bool) -> Option<(Cell<'_>, &[u8])> {
-    take_key(key.get(HEAD..)?, words)
+    read_rest(key.get(HEAD..)?, words)
 }
 
 /// An entry key.

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use rocksdb::WriteBatch;
 
-use super::database::Database;
 use super::tables::OpenTables;
 use super::{RocksBackend, files, keys, tables};
 use crate::declaration::{StateKind, TimerId};
@@ -37,8 +36,7 @@ impl RocksBackend {
                 ),
             });
         }
-        self.running = None;
-        self.invocation.clear();
+        self.begin_restore();
         if self.cells.dirty() > 0 {
             self.flush()?;
         }
@@ -61,8 +59,7 @@ impl RocksBackend {
 
     /// Takes what is its own out of the tables of a snapshot.
     pub(super) fn restore_directory(&mut self, directory: &Path) -> Result<(), Error> {
-        self.running = None;
-        self.invocation.clear();
+        self.begin_restore();
         let tables = OpenTables::open(directory, &self.schema, self.key_groups)?;
         let whole = tables.catalog.range == self.range && tables.sources.fit_as_they_are();
         if self.empty && self.restored.is_empty() && whole {
@@ -73,6 +70,14 @@ impl RocksBackend {
         self.flush()?;
         self.cells.clear();
         self.ingest(&tables)
+    }
+
+    fn begin_restore(&mut self) {
+        self.running = None;
+        self.invocation.clear();
+        self.sweeps.clear();
+        self.unchanged = false;
+        self.forget();
     }
 
     fn restore_record(
@@ -137,22 +142,9 @@ impl RocksBackend {
 
     /// Makes the tables of a snapshot its own.
     fn adopt(&mut self, tables: OpenTables) -> Result<(), Error> {
-        let from = tables.database.path().to_owned();
-        let mut catalog = tables.catalog.clone();
+        let (from, catalog) = (tables.database.path().to_owned(), tables.catalog.clone());
         drop(tables);
-        let path = files::vacant(&self.directory, "db-");
-        files::adopt(&from, &path)?;
-        let numbers = files::tables(&path)?;
-        catalog.declare(&self.schema);
-        let tagged = catalog.tagged();
-        let new = Database::open(&path, &self.resources, tagged, &self.clock)?;
-        let old = std::mem::replace(&mut self.database, new);
-        let old_path = old.path().to_owned();
-        drop(old);
-        // What cannot be removed is removed with the task's directory.
-        let _ = fs::remove_dir_all(old_path);
-        self.catalog = catalog;
-        self.start(&numbers)?;
+        self.open_copy(&from, catalog)?;
         let words = self.schema.key().is_words();
         for group in self.range.iter() {
             for (family, &tag) in self.tags.timers.iter().enumerate() {

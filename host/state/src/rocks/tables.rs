@@ -34,7 +34,7 @@ impl OpenTables {
         }
         let database = Database::open_tables(directory)?;
         let catalog = Catalog::read(&database)?;
-        database.set_tagged(catalog.tagged());
+        catalog.describe_to(database.tagged());
         let sources = catalog.sources(directory, schema, key_groups)?;
         Ok(Self { database, catalog, sources })
     }

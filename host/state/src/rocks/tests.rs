@@ -1,8 +1,10 @@
 //! Tests of the backend: the suite, random histories, and what only this backend does.
 
 mod bed;
+mod evolve;
 mod expiry;
 mod failures;
+mod migrate;
 mod tables;
 
 use proptest::prelude::*;

@@ -30,6 +30,11 @@ impl Writer {
         self.entries
     }
 
+    /// How many bytes it holds so far.
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Appends a record. Its cells must have the layouts of the schema.
     pub fn record(&mut self, record: &Record<'_>) {
         match *record {

@@ -75,6 +75,12 @@ fn invoker() -> Invoker {
     Invoker::new(Box::new(Keeping(description)), Some(Box::new(backend)), ErrorPolicy::Fail)
 }
 
+fn version() -> Arc<OperatorVersion> {
+    let description = serde_json::to_value(description()).unwrap();
+    let retired = statehouse_operator::Retired::default();
+    Arc::new(OperatorVersion { component: None, description, retired, keyed: false })
+}
+
 fn batch(keys: std::ops::Range<u64>) -> Element {
     let keys: Vec<u64> = keys.collect();
     Element::Batch(Batch {
@@ -104,11 +110,13 @@ fn a_task_stops_writing_its_snapshot_and_not_its_work_while_the_store_is_behind(
         metrics: Arc::clone(&metrics),
         budget: Arc::clone(&budget),
     };
-    let body = Body::Operator(Box::new(OperatorBody::new(gate, invoker(), None, 1, None)));
+    let body =
+        Body::Operator(Box::new(OperatorBody::new(gate, invoker(), version(), None, 1, None)));
     let mut task = Task::new(frame, controlled, body);
 
     input.try_send(batch(0..2000)).unwrap();
-    let barrier = Barrier { epoch: 1, builds_on: None, last: None };
+    let kind = BarrierKind::Checkpoint;
+    let barrier = Barrier { epoch: 1, builds_on: None, last: None, kind };
     input.try_send(Element::Barrier(barrier)).unwrap();
     let behind = budget.take(BYTES_MAX);
     for round in 1..10 {
@@ -126,6 +134,7 @@ fn a_task_stops_writing_its_snapshot_and_not_its_work_while_the_store_is_behind(
             Report::Acknowledged { epoch: 1, snapshot, .. } => {
                 groups += snapshot.state.unwrap().segments.len();
                 acknowledged += 1;
+                assert!(snapshot.version.unwrap().keyed);
             }
             other => panic!("{other:?}"),
         }

@@ -13,7 +13,7 @@ use statehouse_checkpoint::{
 use statehouse_connectors::DiscardFactory;
 use statehouse_engine::{
     Assembled, CheckpointRecord, CheckpointSettings, Checkpoints, Clock, Graph, JobHandle, JobPlan,
-    Node, NodeKind, RestorePoint, SavepointRequest, SystemClock, assemble, threads,
+    Node, NodeKind, RestorePoint, SavepointRequest, SystemClock, Warm, assemble, threads,
 };
 use statehouse_state::KeyGroups;
 use statehouse_state::rocks::{RocksOptions, RocksResources};
@@ -171,6 +171,7 @@ impl Run {
             scratch: Some(folders.restore.clone()),
             restores_max: self.parallelism as usize,
             seed: 0,
+            warm: Warm::default(),
         };
         assemble(plan).map_err(|error| error.to_string())
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use futures::executor::block_on;
 use serde_json::json;
-use statehouse_processor::OperatorView;
+use statehouse_processor::{OperatorView, Part};
 
 use super::{explained, open};
 use crate::cli::print;
@@ -31,7 +31,7 @@ pub(in crate::cli) struct ListArgs {
 
 pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let inside = open(&args.target)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut waiting) = (Vec::new(), Vec::new());
     for view in inside.operators().map_err(explained)? {
         let counted = block_on(inside.count(&view)).map_err(explained)?;
         for (part, counted) in counted {
@@ -44,13 +44,19 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
                     "type": view.type_of(part),
                     "entries": counted.entries,
                     "bytes": counted.bytes,
+                    "retired": view.is_retired(part),
                 });
                 print::data(format_args!("{line}\n"))?;
             } else {
+                let mut kind = view.kind(part).to_string();
+                if view.is_retired(part) {
+                    kind += ", retired";
+                    waiting.push(waits(&view, part, counted.entries));
+                }
                 rows.push([
                     view.id().to_owned(),
                     view.name(part).to_owned(),
-                    view.kind(part).to_string(),
+                    kind,
                     view.type_of(part),
                     format::count(counted.entries),
                     format::bytes(counted.bytes),
@@ -74,7 +80,17 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
         ("size", Align::Right),
     ];
     print::data(format::table(columns, &rows))?;
+    waiting.iter().for_each(|line| print::remark(line));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is left of a retired state or of retired timers.
+fn waits(view: &OperatorView, part: Part, entries: u64) -> String {
+    let name = format!("{}.{}", view.id(), view.name(part));
+    match part {
+        Part::Timer(_) => format!("{name}: {} timers still have this name", format::count(entries)),
+        _ => format!("{name}: {} values wait for being migrated", format::count(entries)),
+    }
 }
 
 fn key(view: &OperatorView) -> Option<String> {

@@ -102,6 +102,18 @@ impl<K: Ord, E> Rows<K, E> {
         }
     }
 
+    /// Takes some entries out. Whether some are left.
+    pub(super) fn shed(&mut self, budget: &mut usize) -> bool {
+        while *budget > 0 && !self.is_empty() {
+            *budget -= 1;
+            match self {
+                Self::Few(rows) => drop(rows.pop()),
+                Self::Many(rows) => drop(rows.pop_first()),
+            }
+        }
+        !self.is_empty()
+    }
+
     /// Keeps the entries of which `keep` holds, and may change them.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&K, &mut E) -> bool) {
         match self {

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use super::cells::{EntryKey, EntryStamp, EntryValue};
 use super::index::Index;
 use super::rows::Rows;
-use super::{Change, Entries, Point};
+use super::{Change, Entries, EntryPlace, Point};
 use crate::backend::Now;
 use crate::declaration::{StateId, Ttl};
 use crate::heap::row::Mark;
@@ -51,6 +51,8 @@ struct Collection<K, V, S> {
 struct Changes<K> {
     /// The state's number in the declaration.
     id: StateId,
+    /// The same as of the last hold.
+    held: Option<StateId>,
     flip: u64,
     ttl: Option<Ttl>,
     /// Entries that were written in this version, by collection, if changes are tracked.
@@ -93,6 +95,10 @@ impl<K: EntryKey> Changes<K> {
             let entry_key = K::own(entry_key);
             self.put(pass, writer, key, &entry_key, entry);
         }
+        if let (Some(undo), Some(id)) = (&mut change.undo, self.held) {
+            let value = mark.present().then(|| entry.stamped());
+            undo.entry(id, key.cell(), K::own(entry_key).cell(self.flip), value);
+        }
         if change.tracked {
             self.dirty.push((number, K::own(entry_key)));
         }
@@ -126,7 +132,7 @@ impl<K: EntryKey> Changes<K> {
         let mark = self.note(change, place, entry_key, entry);
         entry.mark = mark.with_present(false);
         entry.value = V::default();
-        let stays = change.tracked && mark.was_present();
+        let stays = change.is_remembered() && mark.was_present();
         self.stale += usize::from(change.tracked && !stays);
         stays
     }
@@ -139,7 +145,7 @@ impl<K: EntryKey, V: EntryValue, S: EntryStamp> Store<K, V, S> {
             collections: Vec::new(),
             free: Vec::new(),
             len: 0,
-            changes: Changes { id, flip, ttl, dirty: Vec::new(), stale: 0, pass: None },
+            changes: Changes { id, held: None, flip, ttl, dirty: Vec::new(), stale: 0, pass: None },
             cleaned: (0, None),
         }
     }
@@ -314,6 +320,9 @@ impl<K: EntryKey, V: EntryValue, S: EntryStamp> Entries for Store<K, V, S> {
         entry.value.set(value.value);
         rows.insert(K::own(look), entry);
         self.len += 1;
+        if let (Some(undo), Some(id)) = (&mut change.undo, self.changes.held) {
+            undo.entry(id, point.key, point.entry, None);
+        }
         if change.tracked {
             self.changes.dirty.push((number, K::own(look)));
         }
@@ -429,5 +438,60 @@ impl<K: EntryKey, V: EntryValue, S: EntryStamp> Entries for Store<K, V, S> {
 
     fn end(&mut self) {
         self.changes.pass = None;
+    }
+
+    fn declare(&mut self, id: StateId, ttl: Option<Ttl>) {
+        (self.changes.id, self.changes.ttl) = (id, ttl);
+    }
+
+    fn hold(&mut self) {
+        self.changes.held = Some(self.changes.id);
+    }
+
+    fn walk(
+        &self,
+        place: &mut EntryPlace,
+        budget: &mut usize,
+        yields: &mut dyn FnMut(Point<'_>, Stamped<'_>),
+    ) -> bool {
+        let flip = self.changes.flip;
+        while *budget > 0 {
+            let Some(collection) = self.collections.get(place.number as usize) else { return true };
+            *budget -= 1;
+            if let Some(Collection { key, hash, rows }) = collection {
+                let after = place.after.clone();
+                let mut word = 0;
+                let from = match &after {
+                    Some(after) => Bound::Excluded(K::look(after.cell(), flip, &mut word)),
+                    None => Bound::Unbounded,
+                };
+                for (entry_key, entry) in rows.range(from, Bound::Unbounded) {
+                    if *budget == 0 {
+                        return false;
+                    }
+                    *budget -= 1;
+                    let entry_key = entry_key.cell(flip);
+                    place.after = Some(Key::from(entry_key));
+                    if entry.mark.present() {
+                        let point = Point { hash: *hash, key: key.cell(), entry: entry_key };
+                        yields(point, entry.stamped());
+                    }
+                }
+            }
+            (place.number, place.after) = (place.number + 1, None);
+        }
+        false
+    }
+
+    fn shed(&mut self, budget: &mut usize) -> bool {
+        self.index = Index::default();
+        while *budget > 0 {
+            let Some(last) = self.collections.last_mut() else { return true };
+            if !last.as_mut().is_some_and(|last| last.rows.shed(budget)) {
+                self.collections.pop();
+                *budget = budget.saturating_sub(1);
+            }
+        }
+        self.collections.is_empty()
     }
 }

@@ -24,7 +24,8 @@ pub(super) const LISTED: u64 = 4;
 /// A state with one value a key.
 #[derive(Debug, Clone)]
 pub(in crate::rocks) struct CellLayout {
-    pub(in crate::rocks) state: StateId,
+    /// `None` if it is not served any more: what is left of it is of no use.
+    pub(in crate::rocks) state: Option<StateId>,
     pub(in crate::rocks) tag: u16,
     pub(in crate::rocks) words: bool,
     pub(in crate::rocks) ttl: Option<Ttl>,
@@ -48,25 +49,20 @@ impl CellLayout {
 pub(in crate::rocks) struct Layout {
     pub(in crate::rocks) key_words: bool,
     pub(in crate::rocks) cells: Vec<CellLayout>,
-    by_state: Vec<Option<usize>>,
     pub(super) stride: usize,
 }
 
 impl Layout {
-    pub(in crate::rocks) fn new(key: KeyLayout, states: &[StateDeclaration], tags: &[u16]) -> Self {
-        let mut cells = Vec::new();
-        let mut by_state = Vec::new();
-        let count = states.iter().filter(|state| state.kind.is_cell()).count();
-        let mut next = HEAD + (count + 1).div_ceil(16);
-        for (id, (state, &tag)) in states.iter().zip(tags).enumerate() {
-            if !state.kind.is_cell() {
-                by_state.push(None);
-                continue;
-            }
-            let nibble = cells.len() + 1;
-            by_state.push(Some(cells.len()));
+    /// Rows with a cell for each of these states, which have one value a key: with their ids and tags.
+    pub(in crate::rocks) fn new(
+        key: KeyLayout,
+        states: &[(StateId, u16, &StateDeclaration)],
+    ) -> Self {
+        let mut next = HEAD + (states.len() + 1).div_ceil(16);
+        let mut cells = Vec::with_capacity(states.len());
+        for (nibble, &(id, tag, state)) in (1..).zip(states) {
             cells.push(CellLayout {
-                state: StateId(id as u32),
+                state: Some(id),
                 tag,
                 words: state.value.is_words(),
                 ttl: state.ttl,
@@ -76,11 +72,6 @@ impl Layout {
             });
             next += 1 + usize::from(state.ttl.is_some());
         }
-        Self { key_words: key.is_words(), cells, by_state, stride: next }
-    }
-
-    /// The cell of a state, if it is one of one value a key.
-    pub(in crate::rocks) fn cell_of(&self, state: StateId) -> Option<usize> {
-        *self.by_state.get(state.0 as usize)?
+        Self { key_words: key.is_words(), cells, stride: next }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::declaration::{KeyLayout, StateDeclaration, StateKind, ValueLayout};
+use crate::declaration::{KeyLayout, StateDeclaration, StateId, StateKind, ValueLayout};
 use crate::key::hash_column;
 
 fn layout(key: KeyLayout) -> Layout {
@@ -23,8 +23,9 @@ fn layout(key: KeyLayout) -> Layout {
     // More cells than marks fit into one word.
     let mut states: Vec<_> = (0..20).map(|_| state("word", ValueLayout::U64)).collect();
     states.push(state("bytes", ValueLayout::Bytes));
-    let tags: Vec<u16> = (1..=21).collect();
-    Layout::new(key, &states, &tags)
+    let states: Vec<_> =
+        (0..).zip(&states).map(|(id, state)| (StateId(u32::from(id)), id + 1, state)).collect();
+    Layout::new(key, &states)
 }
 
 fn keys(layout: KeyLayout, numbers: &[u64]) -> (Column, Vec<u64>) {

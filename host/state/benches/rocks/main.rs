@@ -1,7 +1,9 @@
 //! A keyed running value in batches on the RocksDB backend, beside the heap backend and beside plain calls of RocksDB.
 //!
 //! Nanoseconds of the task's thread a record, and of the clock; RocksDB's own threads come on top. Arguments choose
-//! parts: `sum`, `zipf`, `uniform`, `large`.
+//! parts: `sum`, `zipf`, `uniform`, `large`; `swap`, which is about other declarations, moving values and going back.
+
+mod swap;
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -45,6 +47,9 @@ fn main() {
     }
     if wanted("large") {
         large();
+    }
+    if wanted("swap") {
+        swap::run();
     }
 }
 
