@@ -251,6 +251,18 @@ fn every_misbehaving_guest_has_a_test() {
             }
         }
     }
+    for (name, _) in files() {
+        let package = name.strip_prefix("tests/ledgers/components/");
+        let Some(package) = package.and_then(|rest| rest.strip_suffix("/Cargo.toml")) else {
+            continue;
+        };
+        guests += 1;
+        if !tests.contains(&format!("\"ledger-{package}\"")) {
+            problems.push(format!(
+                "{name}: no test in tests/it names the component \"ledger-{package}\""
+            ));
+        }
+    }
     assert!(guests > 3, "found only {guests} guests");
     report(&problems);
 }

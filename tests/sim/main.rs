@@ -8,11 +8,13 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 mod backends;
+mod conductor;
 mod crashes;
 mod owners;
 mod savepoints;
 mod scheduler;
 mod stalls;
+mod swaps;
 mod tables;
 mod threads;
 mod world;

@@ -8,17 +8,18 @@ use futures::executor::block_on;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use statehouse_checkpoint::{
-    Check, CheckpointStore, Collector, Compression, Manifest, OriginRecord, Retention, Selection,
-    StartPlace, StartPoint,
+    Check, CheckpointStore, Collector, Compression, Epoch, Manifest, OriginRecord, Retention,
+    Selection, StartPlace, StartPoint,
 };
 use statehouse_engine::{
     Assembled, CheckpointSettings, Checkpoints, Clock, JobPlan, ManualClock, Mode, RestorePoint,
-    SavepointRequest, SavepointTicket, Step, Stop, Turn, Warm, assemble,
+    Rollback, SavepointRequest, SavepointTicket, Step, Stop, Turn, Warm, assemble,
 };
 use tempfile::TempDir;
 
 use crate::backends::{Backends, folder};
-use crate::world::{RECORDS, World};
+use crate::conductor::Conductor;
+use crate::world::{RECORDS, Versions, World};
 
 /// When the process of a run dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub(crate) struct Scenario {
     /// How it is to stop then.
     pub(crate) stop: Stop,
     pub(crate) parent: Option<Parent>,
+    /// Who asks for swaps, and decides about them.
+    pub(crate) conductor: Option<Conductor>,
     /// Savepoints that were asked for.
     asked: Vec<(String, SavepointTicket)>,
     runs: u32,
@@ -86,7 +89,8 @@ pub(crate) struct Life {
     turns: u64,
     /// Until when the publisher gets no time.
     publisher_sleeps: u64,
-    _folder: TempDir,
+    backends: Backends,
+    folder: TempDir,
 }
 
 impl Scenario {
@@ -119,6 +123,7 @@ impl Scenario {
             stop_after: None,
             stop: Stop::Checkpoint,
             parent: None,
+            conductor: None,
             asked: Vec::new(),
             runs: 0,
         }
@@ -138,18 +143,78 @@ impl Scenario {
     pub(crate) fn start_on(&mut self, backends: Backends, folder: TempDir) -> Result<Life, String> {
         self.runs += 1;
         self.trace.push(format!("run {}", self.runs));
-        let job = self.assemble(backends, Arc::new(self.clock.clone()))?;
+        let job = self.assemble(&backends, Arc::new(self.clock.clone()))?;
+        Ok(self.live(job, backends, folder))
+    }
+
+    fn live(&mut self, job: Assembled, backends: Backends, folder: TempDir) -> Life {
         if let Some((calls, takes_effect)) = self.stall {
             self.world.store.stall_after(calls, takes_effect);
         }
         let finished = vec![false; job.tasks.len()];
-        Ok(Life { job, finished, turns: 0, publisher_sleeps: 0, _folder: folder })
+        if let Some(conductor) = &mut self.conductor {
+            conductor.begin();
+        }
+        Life { job, finished, turns: 0, publisher_sleeps: 0, backends, folder }
+    }
+
+    /// Goes on, in the same process, where a swap was to begin that is undone.
+    pub(crate) fn go_back(&mut self, life: Life) -> Result<Life, String> {
+        let Life { job, turns, backends, folder, .. } = life;
+        let Assembled { tasks, mut driver, publisher, .. } = job;
+        let rollback = driver.roll_back(tasks.into_iter().map(|(task, _)| task).collect());
+        drop((driver, publisher));
+        let Rollback { to_epoch, reason, graph, warm } = rollback;
+        self.trace.push(format!("back to {to_epoch} with {} backends: {reason}", warm.backends()));
+        let store = self.world.store.checkpoints();
+        let lease = block_on(store.claim()).map_err(|error| error.chain())?;
+        let found = block_on(store.newest_valid(Check::Manifest)).map_err(|error| error.chain())?;
+        let newest = found.manifest.filter(|newest| newest.epoch == Epoch(to_epoch));
+        let (manifest, point) = match newest {
+            Some(newest) => (newest, found.point),
+            // Checkpoints went on during the trial.
+            None => {
+                let name = self.conductor.as_ref().unwrap().savepoint.clone();
+                let manifest = block_on(store.read_savepoint(&name));
+                let (epoch, place) = (Epoch(to_epoch), StartPlace::Savepoint(name));
+                let point = Some(StartPoint { epoch, place, fork: false });
+                (manifest.map_err(|error| error.chain())?, point)
+            }
+        };
+        let restore = RestorePoint {
+            store: store.clone(),
+            manifest,
+            point,
+            continues: true,
+            drop_unclaimed: false,
+            fork: false,
+        };
+        let (warm_backends, clock) = (warm.backends(), Arc::new(self.clock.clone()));
+        let plan = JobPlan {
+            graph,
+            settings: self.settings(),
+            checkpoints: Some(Checkpoints { store, lease }),
+            restore: Some(restore),
+            clock,
+            backend: backends.factory.clone(),
+            scratch: Some(backends.scratch.clone()),
+            restores_max: self.restores_max,
+            seed: 7,
+            warm,
+        };
+        let job = assemble(plan).map_err(|error| error.to_string())?;
+        let mut life = self.live(job, backends, folder);
+        life.turns = turns;
+        if let Some(conductor) = &mut self.conductor {
+            conductor.rolled_back(warm_backends);
+        }
+        Ok(life)
     }
 
     /// Puts the job together, to run by this clock.
     pub(crate) fn assemble(
         &mut self,
-        backends: Backends,
+        backends: &Backends,
         clock: Arc<dyn Clock>,
     ) -> Result<Assembled, String> {
         let mut store = self.world.store.checkpoints();
@@ -158,14 +223,15 @@ impl Scenario {
         }
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
         let restore = self.restore_point(&mut store)?;
+        let versions = Versions::of(restore.as_ref().map(|restore| &restore.manifest));
         let plan = JobPlan {
-            graph: self.world.graph(&self.name, self.tardy, &mut self.random),
+            graph: self.world.graph(&self.name, self.tardy, versions, &mut self.random),
             settings: self.settings(),
             checkpoints: Some(Checkpoints { store, lease }),
             restore,
             clock,
-            backend: backends.factory,
-            scratch: Some(backends.scratch),
+            backend: backends.factory.clone(),
+            scratch: Some(backends.scratch.clone()),
             restores_max: self.restores_max,
             seed: 7,
             warm: Warm::default(),
@@ -247,8 +313,13 @@ impl Scenario {
             if self.world.store.calls() > last_call || life.turns > last_turn {
                 return Ending::Died("the process was killed".into());
             }
-            if let Some(ending) = self.step(&mut life) {
-                return ending;
+            match self.step(&mut life) {
+                None => {}
+                Some(Ending::RolledBack) => match self.go_back(life) {
+                    Ok(again) => life = again,
+                    Err(reason) => return Ending::Died(reason),
+                },
+                Some(ending) => return ending,
             }
         }
     }
@@ -316,6 +387,9 @@ impl Scenario {
     /// The user asks for something.
     fn wish(&mut self, life: &Life) {
         let handle = &life.job.handle;
+        if let Some(conductor) = &mut self.conductor {
+            conductor.turn(&mut self.random, handle, &self.world.store);
+        }
         if self.random.random_ratio(1, self.savepoint_every) {
             let name = format!("savepoint-{}", self.asked.len());
             let request = SavepointRequest { name: Some(name.clone()), then: None };

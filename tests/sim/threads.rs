@@ -15,7 +15,7 @@ fn run(
 ) -> Result<(), String> {
     let folder = folder();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let job = scenario.assemble(Backends::heap(folder.path()), Arc::clone(&clock))?;
+    let job = scenario.assemble(&Backends::heap(folder.path()), Arc::clone(&clock))?;
     look(&job.handle);
     let ended = threads::run(job, &clock);
     ended.map(drop).map_err(|error| error.to_string())

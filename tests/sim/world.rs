@@ -7,18 +7,38 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use rand::Rng;
 use rand::rngs::StdRng;
+use statehouse_checkpoint::Manifest;
 use statehouse_checkpoint::testing::FaultStore;
 use statehouse_engine::{Graph, Node, NodeKind};
 use statehouse_operator::ErrorPolicy;
 use statehouse_state::KeyGroups;
-use statehouse_tests::ledger::{self, LedgerFactory, expected_reports, expected_spent};
+use statehouse_tests::ledger::{LedgerFactory, expected_reports, expected_spent};
 use statehouse_tests::outside::{DISORDER, Number, Numbers, Outside, Row};
-use statehouse_tests::tally::{self, TallyFactory, expected_poison, expected_sums};
+use statehouse_tests::tally::{TallyFactory, expected_poison, expected_sums};
+use statehouse_tests::version;
 
 /// How many records a run has.
 pub(crate) const RECORDS: u64 = 1500;
 /// How many records there are for each rule that comes in beside them, for the first two thirds of the time.
 const RECORDS_PER_RULE: u64 = 25;
+
+/// The versions of the operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) tally: u32,
+    pub(crate) ledger: u32,
+}
+
+impl Versions {
+    /// Those that a checkpoint names; the first ones, if there is none.
+    pub(crate) fn of(manifest: Option<&Manifest>) -> Self {
+        let of = |id: &str| {
+            let operator = manifest?.operators.iter().find(|operator| operator.id == id)?;
+            version(&operator.component?.to_string())
+        };
+        Self { tally: of("tally").unwrap_or(1), ledger: of("ledger").unwrap_or(1) }
+    }
+}
 
 /// What survives the death of the process.
 pub(crate) struct World {
@@ -56,7 +76,13 @@ impl World {
 
     /// The job, with a parallelism by chance. If it is `tardy`, many records come after their window is over: what is
     /// late then depends on where batches are cut, so there is one source task, and no ledger.
-    pub(crate) fn graph(&self, name: &str, tardy: bool, random: &mut StdRng) -> Graph {
+    pub(crate) fn graph(
+        &self,
+        name: &str,
+        tardy: bool,
+        versions: Versions,
+        random: &mut StdRng,
+    ) -> Graph {
         let tasks = |most: u32, random: &mut StdRng| random.random_range(1..=most);
         let (sources, lag) = match tardy {
             true => (1, 0),
@@ -68,7 +94,7 @@ impl World {
             source
         };
         let tally = NodeKind::Operator {
-            factory: Arc::new(TallyFactory(tally::description())),
+            factory: Arc::new(TallyFactory::new(versions.tally)),
             inputs: BTreeMap::from([("numbers".to_owned(), vec!["numbers".to_owned()])]),
         };
         let mut tally = Node::new("tally", tally).with_parallelism(tasks(3, random));
@@ -84,7 +110,7 @@ impl World {
         if !tardy {
             let inputs = ["numbers", "rules"].map(|id| (id.to_owned(), vec![id.to_owned()]));
             let ledger = NodeKind::Operator {
-                factory: Arc::new(LedgerFactory(ledger::description())),
+                factory: Arc::new(LedgerFactory::new(versions.ledger)),
                 inputs: BTreeMap::from(inputs),
             };
             let mut ledger = Node::new("ledger", ledger).with_parallelism(tasks(3, random));

@@ -22,7 +22,8 @@ fn component(text: &str) -> Vec<u8> {
     let world = world.expect("the contract has a world for operators");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
         .expect("the world can be described");
-    let mut encoder = ComponentEncoder::default().validate(true);
-    encoder = encoder.module(&module).unwrap_or_else(|error| panic!("{text}: {error:#}"));
-    encoder.encode().unwrap_or_else(|error| panic!("{text}: {error:#}"))
+    let mut encoder = ComponentEncoder::default();
+    let encoder = encoder.validate(true).module(&module);
+    let encoded = encoder.and_then(ComponentEncoder::encode);
+    encoded.unwrap_or_else(|error| panic!("{text}: {error:#}"))
 }

@@ -6,19 +6,21 @@
 use std::ops::Bound;
 
 use statehouse_engine::OperatorFactory;
+use statehouse_operator::evolution::Migrations;
 use statehouse_operator::{Call, Description, Failure, Operator, Rows, TimerRows};
 use statehouse_state::{BytesColumn, Cell, Column, Entries, Scan, StateId, Window};
 
 use self::declared::{
     COUNT, DUE, HEARD, LIST, ORDER, RECENT, REPEATS, RULES, SEEN, SPLIT, TOGGLED, TOTAL,
 };
+use crate::component;
 use crate::outside::WINDOW;
 use crate::tally::{POISON, window_end};
 
 mod declared;
 mod expected;
 
-pub use declared::description;
+pub use declared::{Form, description};
 pub use expected::{expected_reports, expected_spent};
 
 /// When what is left of all keys is reported: after every record.
@@ -31,6 +33,7 @@ const KEPT: u64 = 4;
 /// Keeps each record in states of every kind; see [`Ledger::record`] and [`Ledger::report`] for what becomes of it.
 #[derive(Debug)]
 pub struct Ledger {
+    form: Form,
     description: Description,
     words: Window,
     bytes: Window,
@@ -56,6 +59,22 @@ impl Operator for Ledger {
         Ok(())
     }
 
+    fn migrations(&self) -> Migrations {
+        self.form.migrations()
+    }
+
+    fn migrate(&mut self, state: StateId, from: u32, values: &Column) -> Result<Column, Failure> {
+        assert!(state == ORDER || state == LIST, "no other state changes");
+        assert_eq!(values.is_words(), Form::has_words(from), "version {from} had another layout");
+        let words = words(values);
+        if Form::has_words(self.form.schema_version()) {
+            return Ok(Column::Words(words));
+        }
+        let mut texts = BytesColumn::default();
+        words.iter().for_each(|word| texts.push(word.to_string().as_bytes()));
+        Ok(Column::Bytes(texts))
+    }
+
     fn on_timers(&mut self, timers: TimerRows<'_>, call: &mut Call) -> Result<(), Failure> {
         tidy_heard(call)?;
         let Column::Words(keys) = timers.keys else { panic!("keys are words") };
@@ -67,7 +86,7 @@ impl Operator for Ledger {
             let key = one(keys[slot as usize]);
             call.emit(0, &[time], Some(&key), &Column::Bytes(values))?;
             match namespace {
-                0 => remove_even(call, slot)?,
+                0 => self.remove_even(call, slot)?,
                 1 => remove_large(call, slot)?,
                 2 => {
                     call.clear(LIST, &[slot])?;
@@ -95,9 +114,9 @@ impl Ledger {
         value: u64,
     ) -> Result<(), Failure> {
         let slot = &[slot];
-        let order = self.word(call, ORDER, slot[0])?.unwrap_or(0);
-        call.store_words(ORDER, slot, &[order + 1])?;
-        call.append(LIST, slot, &one(order << 32 | value))?;
+        let order = self.order(call, slot[0])?.unwrap_or(0);
+        call.store(ORDER, slot, &self.formed(order + 1))?;
+        call.append(LIST, slot, &self.formed(order << 32 | value))?;
         call.merge(COUNT, slot, &one(1))?;
         call.merge(TOTAL, slot, &one(value))?;
         // A set of one element: its length, and the element.
@@ -145,17 +164,50 @@ impl Ledger {
         call.load(SEEN, &mut self.bytes)?;
         let Column::Bytes(seen) = &self.bytes.values else { panic!("sets are bytes") };
         let seen = String::from_utf8_lossy(seen.get(slot as usize)).replace('\u{1}', "");
-        let list = scanned(call, LIST, &Scan::all(slot, usize::MAX))?;
+        let list = self.list(call, slot)?;
         let ordered = list.iter().map(|(_, element)| element >> 32).is_sorted_by(|a, b| a < b);
         let mut values: Vec<u64> = list.iter().map(|(_, element)| element & 0xffff).collect();
         values.sort_unstable();
         let toggled = scanned(call, TOGGLED, &Scan::all(slot, usize::MAX))?;
-        let expired = namespace < 2
-            || (call.is_empty(RECENT, slot)? && self.word(call, ORDER, slot)?.is_none());
+        let expired =
+            namespace < 2 || (call.is_empty(RECENT, slot)? && self.order(call, slot)?.is_none());
         let rules = rules(call, time)?;
         Ok(format!(
             "{count:?} {total:?} {repeats:?} {seen} {ordered} {values:?} {toggled:?} {expired} {rules:?}"
         ))
+    }
+
+    /// Removes every second value from the list of a key, by the numbers of the elements.
+    fn remove_even(&self, call: &mut Call, slot: u32) -> Result<(), Failure> {
+        let list = self.list(call, slot)?;
+        let even = list.iter().filter(|(_, element)| element % 2 == 0);
+        let numbers: Vec<u64> = even.map(|(number, _)| *number).collect();
+        call.remove_elements(LIST, &vec![slot; numbers.len()], &numbers)
+    }
+
+    /// A number in the layout that the version has for it.
+    fn formed(&self, word: u64) -> Column {
+        match Form::has_words(self.form.schema_version()) {
+            true => one(word),
+            false => bytes(word.to_string().as_bytes()),
+        }
+    }
+
+    fn order(&mut self, call: &mut Call, slot: u32) -> Result<Option<u64>, Failure> {
+        if Form::has_words(self.form.schema_version()) {
+            return self.word(call, ORDER, slot);
+        }
+        call.load(ORDER, &mut self.bytes)?;
+        let slot = slot as usize;
+        let present = self.bytes.present.get(slot);
+        Ok(present.then(|| words(&self.bytes.values)[slot]))
+    }
+
+    /// The elements of a key with their numbers.
+    fn list(&self, call: &mut Call, slot: u32) -> Result<Vec<(u64, u64)>, Failure> {
+        let mut found = Entries::new(true, Form::has_words(self.form.schema_version()));
+        call.scan(LIST, &Scan::all(slot, usize::MAX), usize::MAX, &mut found)?;
+        Ok(words(&found.keys).into_iter().zip(words(&found.values)).collect())
     }
 
     fn word(&mut self, call: &mut Call, state: StateId, slot: u32) -> Result<Option<u64>, Failure> {
@@ -163,6 +215,15 @@ impl Ledger {
         let Column::Words(words) = &self.words.values else { panic!("the state has words") };
         let slot = slot as usize;
         Ok(self.words.present.get(slot).then(|| words[slot]))
+    }
+}
+
+/// The numbers in a column of either layout. Rows that are not there are 0.
+fn words(column: &Column) -> Vec<u64> {
+    let parsed = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+    match column {
+        Column::Words(words) => words.clone(),
+        Column::Bytes(texts) => texts.iter().map(|text| parsed(text).unwrap_or(0)).collect(),
     }
 }
 
@@ -203,14 +264,6 @@ fn rules(call: &mut Call, time: i64) -> Result<(u64, u64, usize), Failure> {
     let heard = heard.iter().filter(|key| counts(**key)).map(|key| key % 1000).sum();
     let switches = keys.iter().filter(|key| **key < 1000 && time == END).count();
     Ok((sum, heard, switches))
-}
-
-/// Removes every second value from the list of a key, by the numbers of the elements.
-fn remove_even(call: &mut Call, slot: u32) -> Result<(), Failure> {
-    let list = scanned(call, LIST, &Scan::all(slot, usize::MAX))?;
-    let even = list.iter().filter(|(_, element)| element % 2 == 0);
-    let numbers: Vec<u64> = even.map(|(number, _)| *number).collect();
-    call.remove_elements(LIST, &vec![slot; numbers.len()], &numbers)
 }
 
 /// Removes the large items of a key, by a range.
@@ -258,21 +311,41 @@ fn bytes(value: &[u8]) -> Column {
     Column::Bytes(bytes)
 }
 
-/// Makes ledgers.
+/// Makes ledgers of a version.
 #[derive(Debug)]
-pub struct LedgerFactory(pub Description);
+pub struct LedgerFactory {
+    form: Form,
+    description: Description,
+}
+
+impl LedgerFactory {
+    /// A factory of this version.
+    pub fn new(version: u32) -> Self {
+        let form = Form { version };
+        Self { form, description: description(form) }
+    }
+}
 
 impl OperatorFactory for LedgerFactory {
     fn description(&self) -> &Description {
-        &self.0
+        &self.description
+    }
+
+    fn migrations(&self) -> Migrations {
+        self.form.migrations()
     }
 
     fn component(&self) -> Option<String> {
-        None
+        Some(component(self.form.version))
     }
 
     fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {
         let (words, bytes) = (Window::new(true), Window::new(false));
-        Ok(Box::new(Ledger { description: self.0.clone(), words, bytes }))
+        Ok(Box::new(Ledger {
+            form: self.form,
+            description: self.description.clone(),
+            words,
+            bytes,
+        }))
     }
 }

@@ -11,6 +11,7 @@ use statehouse_state::{
     ValueLayout, Window,
 };
 
+use crate::component;
 use crate::outside::{Number, Row, WINDOW};
 
 /// The operator refuses values that this divides, but for 0.
@@ -31,8 +32,8 @@ const SUM: StateId = StateId(0);
 const COUNT: StateId = StateId(1);
 const OVER: TimerId = TimerId(0);
 
-/// What the operator declares.
-pub fn description() -> Description {
+/// What a version of the operator declares.
+pub fn description(version: u32) -> Description {
     let key = || Some(KeyType { layout: KeyLayout::U64, codec: Codec::Raw, schema: None });
     let number = || ValueType::new(ValueLayout::S64, Codec::Raw);
     let text = ValueType::new(ValueLayout::Bytes, Codec::Text);
@@ -51,7 +52,7 @@ pub fn description() -> Description {
     };
     Description {
         name: "tally".into(),
-        version: "1".into(),
+        version: version.to_string(),
         inputs: vec![Port {
             name: "numbers".into(),
             key: key(),
@@ -166,21 +167,31 @@ fn is_poison(number: &Number) -> bool {
     number.value != 0 && number.value % POISON == 0
 }
 
-/// Makes tallies.
+/// Makes tallies of a version. All versions do the same.
 #[derive(Debug)]
-pub struct TallyFactory(pub Description);
+pub struct TallyFactory {
+    version: u32,
+    description: Description,
+}
+
+impl TallyFactory {
+    /// A factory of this version.
+    pub fn new(version: u32) -> Self {
+        Self { version, description: description(version) }
+    }
+}
 
 impl OperatorFactory for TallyFactory {
     fn description(&self) -> &Description {
-        &self.0
+        &self.description
     }
 
     fn component(&self) -> Option<String> {
-        None
+        Some(component(self.version))
     }
 
     fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {
         let (sums, counts) = (Window::new(true), Window::new(false));
-        Ok(Box::new(Tally { description: self.0.clone(), sums, counts }))
+        Ok(Box::new(Tally { description: self.description.clone(), sums, counts }))
     }
 }

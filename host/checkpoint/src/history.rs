@@ -191,6 +191,11 @@ impl CheckpointStore {
 }
 
 impl HistoryWriter {
+    /// The generation of the owner.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// Adds an entry.
     ///
     /// # Errors

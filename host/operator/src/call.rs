@@ -1,14 +1,14 @@
 //! One invocation as the operator sees it: state windows, timers, outputs and context, all scoped to the batch.
 
 use statehouse_state::{
-    Backend, Column, Now, StateDeclaration, TaskStates, TimeDomain, TimerChange, TimerDeclaration,
-    TimerId, WriteSet,
+    Backend, Column, Now, StateDeclaration, TaskStates, TimeDomain, TimerDeclaration, TimerId,
+    WriteSet,
 };
 
 use crate::batch::Batch;
 use crate::description::{Description, MetricKind};
 use crate::failure::Failure;
-use crate::limits::{StateLimits, TIMER_CHANGES_MAX};
+use crate::limits::StateLimits;
 
 mod cells;
 mod check;
@@ -16,7 +16,9 @@ mod collections;
 mod lists;
 mod maps;
 mod overlay;
+mod served;
 mod tasks;
+mod timers;
 
 pub use collections::Collections;
 pub use maps::Prefix;
@@ -75,6 +77,10 @@ pub struct Call {
     /// By slot, the newest event time; kept for its memory.
     newest: Vec<i64>,
     timers: Vec<TimerDeclaration>,
+    /// Timers under their names before, which the backend serves after those above.
+    retired_timers: Vec<TimerDeclaration>,
+    /// What each of those is fired as.
+    aliases: Vec<(TimerId, TimerId)>,
     metrics: Vec<(MetricKind, f64)>,
 }
 
@@ -118,6 +124,8 @@ impl Call {
             newest: Vec::new(),
             states: description.states.clone(),
             timers: description.timers.clone(),
+            retired_timers: Vec::new(),
+            aliases: Vec::new(),
             metrics: description.metrics.iter().map(|metric| (metric.kind, 0.0)).collect(),
         }
     }
@@ -142,6 +150,8 @@ impl Call {
             expiring: Expiring::default(),
             newest: Vec::new(),
             timers: Vec::new(),
+            retired_timers: Vec::new(),
+            aliases: Vec::new(),
             metrics: Vec::new(),
         }
     }
@@ -209,57 +219,6 @@ impl Call {
         for (output, &mark) in self.outputs.iter_mut().zip(&self.marks) {
             output.truncate(mark);
         }
-    }
-
-    /// Sets (or deletes) timers: `times[i]` of `slots[i]`.
-    ///
-    /// # Errors
-    /// If there is no such timer or slot, or the columns differ in length.
-    pub fn change_timers(
-        &mut self,
-        timer: TimerId,
-        slots: &[u32],
-        times: &[i64],
-        set: bool,
-    ) -> Result<(), Failure> {
-        self.check_timers(timer, slots, times)?;
-        for (&slot, &time) in slots.iter().zip(times) {
-            self.writes.change_timer(TimerChange { timer, slot, namespace: 0, time, set });
-        }
-        Ok(())
-    }
-
-    /// Sets (or deletes) timers: `times[i]` of `slots[i]` in `namespaces[i]`.
-    ///
-    /// # Errors
-    /// As [`change_timers`](Call::change_timers).
-    pub fn change_timers_in(
-        &mut self,
-        timer: TimerId,
-        slots: &[u32],
-        times: &[i64],
-        namespaces: &[u64],
-        set: bool,
-    ) -> Result<(), Failure> {
-        self.check_timers(timer, slots, times)?;
-        check::same_length("slots", slots.len(), "namespaces", namespaces.len())?;
-        for ((&slot, &time), &namespace) in slots.iter().zip(times).zip(namespaces) {
-            self.writes.change_timer(TimerChange { timer, slot, namespace, time, set });
-        }
-        Ok(())
-    }
-
-    fn check_timers(&self, timer: TimerId, slots: &[u32], times: &[i64]) -> Result<(), Failure> {
-        if timer.0 as usize >= self.timers.len() {
-            return Err(trapped(format!("there is no timer {}", timer.0)));
-        }
-        check::same_length("slots", slots.len(), "times", times.len())?;
-        if self.writes.timers().len() + slots.len() > TIMER_CHANGES_MAX {
-            return Err(trapped(format!(
-                "more than {TIMER_CHANGES_MAX} timers set or deleted in one invocation"
-            )));
-        }
-        self.check_slots(slots)
     }
 
     /// Emits rows to an output port.
@@ -373,11 +332,6 @@ impl Call {
     /// The metrics' values, in the order of the description.
     pub fn metrics(&self) -> impl Iterator<Item = f64> {
         self.metrics.iter().map(|(_, value)| *value)
-    }
-
-    /// The timer families, in the order of the description.
-    pub fn timer_families(&self) -> &[TimerDeclaration] {
-        &self.timers
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use statehouse_state::KeyGroup;
 
 use crate::description::Description;
+use crate::evolution::{Left, Migrations, Retired, plan};
 
 /// The fraction of the golden ratio, of 32 bits: its multiples are spread evenly.
 const GOLDEN: u32 = 0x9e37_79b1;
@@ -51,7 +52,77 @@ pub struct CanaryCounts {
 }
 
 /// Why the two cannot run beside each other on shares of one state, if so, and what to do instead.
+///
+/// They can if all that they have is keyed: what comes by an input without keys, or changes the state of the task,
+/// would have to reach both.
 pub fn canary_refusal(before: &Description, now: &Description) -> Option<String> {
-    let _ = (before, now);
-    None
+    let without = "swap it without a canary";
+    for description in [before, now] {
+        if let Some(port) = description.inputs.iter().find(|port| port.key.is_none()) {
+            let kind = if port.broadcast { "is broadcast" } else { "has no key" };
+            return Some(format!(
+                "its input `{}` {kind}, so its records belong to no key group; {without}",
+                port.name
+            ));
+        }
+        if let Some(state) = description.task_states.first() {
+            return Some(format!(
+                "its task state `{}` belongs to no key group, so two versions would each have one of their own; \
+                 {without}",
+                state.name
+            ));
+        }
+    }
+    let left = Left { description: before.clone(), retired: Retired::default() };
+    let same = plan(&left, now, &Migrations::default(), false)
+        .is_ok_and(|evolution| evolution.is_same_schema());
+    let identities = |description: &Description| {
+        let states = description.states.iter();
+        let states: Vec<_> =
+            states.map(|state| (state.name.clone(), state.schema_version)).collect();
+        (states, description.timers.clone())
+    };
+    let in_order = identities(before) == identities(now);
+    (!same || !in_order).then(|| {
+        format!(
+            "the two versions do not declare the same states and timers in the same order, and so cannot share them; \
+             {without}"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use statehouse_state::{KeyGroupRange, KeyGroups};
+
+    fn taken(share: CanaryShare, range: KeyGroupRange) -> usize {
+        range.iter().filter(|&group| share.takes(group)).count()
+    }
+
+    #[test]
+    fn a_share_is_spread_evenly_over_every_range() {
+        for (groups, percent) in [(128, 5.0), (128, 50.0), (1024, 1.0), (32_768, 12.5)] {
+            let (share, groups) =
+                (CanaryShare::of_percent(percent).unwrap(), KeyGroups::new(groups).unwrap());
+            for tasks in [1, 2, 4] {
+                for task in 0..tasks {
+                    let range = groups.range_of_task(task, tasks);
+                    let expected = range.len() as f64 * percent / 100.0;
+                    let got = taken(share, range) as f64;
+                    assert!((got - expected).abs() <= 2.0, "{got} of {expected}, {range:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_share_is_never_nothing_and_may_be_all() {
+        let all = KeyGroupRange::all(KeyGroups::DEFAULT);
+        assert_eq!(taken(CanaryShare::of_percent(100.0).unwrap(), all), 128);
+        assert_eq!(taken(CanaryShare::of_percent(0.000_001).unwrap(), all), 1);
+        for percent in [0.0, -1.0, 100.5, f64::NAN, f64::INFINITY] {
+            assert_eq!(CanaryShare::of_percent(percent), None, "{percent}");
+        }
+    }
 }

@@ -128,7 +128,7 @@ impl Evolution {
 }
 
 /// Values that move from a retired state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateMove {
     /// From where to where.
     pub values: Move,

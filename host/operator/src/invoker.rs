@@ -4,7 +4,7 @@
 //! otherwise it is bisected until one row is left. That row is the poison record, and the policy decides. A failure
 //! that needs the whole batch (too slow, too much memory) vanishes in the halves.
 
-use statehouse_state::{Backend, DueTimers, TaskStates, TimeDomain, TimerChange};
+use statehouse_state::{Backend, Column, DueTimers, TaskStates, TimeDomain, TimerChange};
 
 use crate::batch::Batch;
 use crate::call::{Call, Moment};
@@ -12,14 +12,22 @@ use crate::description::Description;
 use crate::failure::{Failure, InvokeError};
 use crate::limits::StateLimits;
 use crate::operator::{Operator, Rows, TimerRows};
-use crate::render;
+use crate::shadow::Capture;
 use crate::slots::SlotAssigner;
 
 mod canary;
-mod capture;
+pub(crate) mod capture;
+mod convert;
 mod flip;
+mod letting_go;
 mod migration;
+mod settle;
 
+use canary::Canary;
+use capture::Recording;
+use migration::{Migration, Unmigrated};
+
+pub use flip::Parts;
 pub use migration::{MigrationProgress, Sweep};
 
 /// What happens to a record that the operator cannot take.
@@ -47,6 +55,28 @@ pub struct Invoker {
     policy: ErrorPolicy,
     dead_letters: Batch,
     rejected: u64,
+    /// What is left of an evolution, while anything is.
+    migration: Option<Box<Migration>>,
+    /// Another version of the operator, on a share of the key groups.
+    canary: Option<Box<Canary>>,
+    /// What is being copied for a shadow run, and what was.
+    recording: Option<Box<Recording>>,
+    captured: Option<Box<Capture>>,
+}
+
+/// Why an invocation did not come to its end.
+#[derive(Debug)]
+enum Stopped {
+    /// The operator failed, or the host.
+    Failed(Failure),
+    /// Keys have values that cannot be migrated. The operator has seen nothing.
+    Unmigrated(Vec<Unmigrated>),
+}
+
+impl<F: Into<Failure>> From<F> for Stopped {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
 }
 
 impl std::fmt::Debug for Invoker {
@@ -72,6 +102,10 @@ impl Invoker {
             policy,
             dead_letters: Batch::empty(None, false),
             rejected: 0,
+            migration: None,
+            canary: None,
+            recording: None,
+            captured: None,
         }
     }
 
@@ -99,6 +133,27 @@ impl Invoker {
     /// # Errors
     /// If the policy says that the job fails, or the host cannot do its part.
     pub fn process(&mut self, port: u32, batch: &Batch, moment: Moment) -> Result<(), InvokeError> {
+        if self.recording.is_some() {
+            return self.process_recorded(port, batch, moment);
+        }
+        self.process_shared(port, batch, moment)
+    }
+
+    /// Has a batch processed by the version of the operator, or the two, that it belongs to.
+    fn process_shared(
+        &mut self,
+        port: u32,
+        batch: &Batch,
+        moment: Moment,
+    ) -> Result<(), InvokeError> {
+        match self.canary.take() {
+            Some(canary) => self.process_split(canary, port, batch, moment),
+            None => self.run(port, batch, moment),
+        }
+    }
+
+    /// Has a batch processed, without the rows that nobody can take.
+    fn run(&mut self, port: u32, batch: &Batch, moment: Moment) -> Result<(), InvokeError> {
         let mut pending = vec![(0, batch.len())];
         let mut part = batch.empty_like();
         while let Some((from, to)) = pending.pop() {
@@ -112,9 +167,17 @@ impl Invoker {
                 part.extend_from_range(batch, from, to);
                 &part
             };
-            let Err(failure) = self.attempt(port, rows, moment) else {
-                self.settle_rejected(port, rows)?;
-                continue;
+            let failure = match self.attempt(port, rows, moment) {
+                Ok(()) => {
+                    self.settle_rejected(port, rows)?;
+                    continue;
+                }
+                Err(Stopped::Unmigrated(keys)) => {
+                    let rest = self.settle_unmigrated(port, rows, &keys)?;
+                    self.run(port, &rest, moment)?;
+                    continue;
+                }
+                Err(Stopped::Failed(failure)) => failure,
             };
             self.call.undo();
             let Some(blamed) = self.blame(&failure, to - from)? else {
@@ -145,24 +208,49 @@ impl Invoker {
         let Some(due) = backend.due_timers(domain, until, TIMERS_PER_INVOCATION_MAX) else {
             return Ok(false);
         };
+        match self.recording {
+            Some(_) => self.fire_recorded(&due, moment)?,
+            None => self.fire_shared(&due, moment)?,
+        }
+        Ok(true)
+    }
+
+    /// Fires timers at the version of the operator, or the two, that they belong to.
+    fn fire_shared(&mut self, due: &DueTimers, moment: Moment) -> Result<(), InvokeError> {
+        match self.canary.take() {
+            Some(canary) => self.fire_split(canary, due, moment),
+            None => self.fire(due, moment),
+        }
+    }
+
+    /// Fires timers, without those that nobody can take.
+    pub(crate) fn fire(&mut self, due: &DueTimers, moment: Moment) -> Result<(), InvokeError> {
         let mut pending = vec![(0, due.times.len())];
         while let Some((from, to)) = pending.pop() {
             if from == to {
                 continue;
             }
-            let part = range_of(&due, from, to);
-            let Err(failure) = self.attempt_timers(&part, moment, true) else { continue };
+            let part = range_of(due, from, to);
+            let failure = match self.attempt_timers(&part, moment, true) {
+                Ok(()) => continue,
+                Err(Stopped::Unmigrated(keys)) => {
+                    let rest = self.settle_unmigrated_timers(&part, &keys, moment)?;
+                    self.fire(&rest, moment)?;
+                    continue;
+                }
+                Err(Stopped::Failed(failure)) => failure,
+            };
             self.call.undo();
             let Some(blamed) = self.blame(&failure, to - from)? else {
                 let middle = usize::midpoint(from, to);
                 pending.extend([(middle, to), (from, middle)]);
                 continue;
             };
-            let poison = range_of(&due, from + blamed, from + blamed + 1);
+            let poison = range_of(due, from + blamed, from + blamed + 1);
             self.settle_poison_timer(&poison, moment, failure)?;
             pending.extend([(from + blamed + 1, to), (from, from + blamed)]);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// When the earliest timer of a clock is to fire.
@@ -200,7 +288,7 @@ impl Invoker {
         self.call.backend.as_deref_mut()
     }
 
-    fn attempt(&mut self, port: u32, batch: &Batch, moment: Moment) -> Result<(), Failure> {
+    fn attempt(&mut self, port: u32, batch: &Batch, moment: Moment) -> Result<(), Stopped> {
         self.call.start(batch.len() as u32, moment);
         self.call.broadcast =
             self.description.inputs.get(port as usize).is_some_and(|port| port.broadcast);
@@ -209,12 +297,21 @@ impl Invoker {
             debug_assert_eq!(batch.hashes.len(), batch.len(), "keyed batches come hashed");
             self.assigner.assign(row_keys, &batch.hashes);
             self.call.hand_out(&self.assigner.keys, &self.assigner.hashes)?;
+            if self.migration.is_some() {
+                self.migrate()?;
+            }
             self.call.note_event_times(&self.assigner.slots, &batch.times);
             (slots, keys) = (&self.assigner.slots, Some(&self.assigner.keys));
         }
         let rows = Rows { port, times: &batch.times, slots, keys, values: &batch.values };
         self.operator.process(rows, &mut self.call)?;
-        self.call.commit()
+        Ok(self.call.commit()?)
+    }
+
+    /// Moves what the keys of the invocation have in retired states.
+    fn migrate(&mut self) -> Result<(), Stopped> {
+        let failed = self.migrate_invocation()?;
+        if failed.is_empty() { Ok(()) } else { Err(Stopped::Unmigrated(failed)) }
     }
 
     /// Runs due timers, or only takes them off the list if the operator is not to see them.
@@ -223,11 +320,15 @@ impl Invoker {
         due: &DueTimers,
         moment: Moment,
         fire: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Stopped> {
         self.call.start(0, moment);
         self.assigner.assign_distinct(&due.keys, &due.hashes);
         self.call.hand_out(&self.assigner.keys, &self.assigner.hashes)?;
-        if self.description.timers[due.timer.0 as usize].domain == TimeDomain::EventTime {
+        if fire && self.migration.is_some() {
+            self.migrate()?;
+        }
+        let timer = self.call.fired_as(due.timer);
+        if self.description.timers[timer.0 as usize].domain == TimeDomain::EventTime {
             self.call.note_event_times(&self.assigner.slots, &due.times);
         }
         let timers = self.assigner.slots.iter().zip(&due.times).zip(&due.namespaces);
@@ -238,11 +339,11 @@ impl Invoker {
         if fire {
             let slots = &self.assigner.slots;
             let keys = &self.assigner.keys;
-            let DueTimers { timer, times, namespaces, .. } = due;
-            let rows = TimerRows { timer: *timer, times, namespaces, slots, keys };
+            let DueTimers { times, namespaces, .. } = due;
+            let rows = TimerRows { timer, times, namespaces, slots, keys };
             self.operator.on_timers(rows, &mut self.call)?;
         }
-        self.call.commit()
+        Ok(self.call.commit()?)
     }
 
     /// The row to blame, if it can be told already.
@@ -258,80 +359,10 @@ impl Invoker {
             _ => Ok((rows == 1).then_some(0)),
         }
     }
-
-    fn settle_rejected(&mut self, port: u32, rows: &Batch) -> Result<(), InvokeError> {
-        for (row, reason) in std::mem::take(&mut self.call.rejected) {
-            let failure = Failure::Refused { row: Some(row), reason };
-            self.settle_poison(port, rows, row as usize, failure)?;
-        }
-        Ok(())
-    }
-
-    fn settle_poison(
-        &mut self,
-        port: u32,
-        batch: &Batch,
-        row: usize,
-        failure: Failure,
-    ) -> Result<(), InvokeError> {
-        self.rejected += 1;
-        let input = &self.description.inputs[port as usize];
-        match self.policy {
-            ErrorPolicy::Skip => {}
-            ErrorPolicy::DeadLetter => {
-                let letter =
-                    render::dead_letter(&self.description.name, input, batch, row, &failure);
-                push_letter(&mut self.dead_letters, batch.times[row], &letter);
-            }
-            ErrorPolicy::Fail => {
-                return Err(InvokeError::PoisonRecord {
-                    operator: self.description.name.clone(),
-                    port: input.name.clone(),
-                    failure,
-                    record: render::shortened(&render::record(input, batch, row).to_string()),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn settle_poison_timer(
-        &mut self,
-        due: &DueTimers,
-        moment: Moment,
-        failure: Failure,
-    ) -> Result<(), InvokeError> {
-        self.rejected += 1;
-        let operator = self.description.name.clone();
-        let timer = self.description.timers[due.timer.0 as usize].name.clone();
-        let key_type = self.description.state_key().expect("timers have a key");
-        let (key, time) = (render::key(key_type, &due.keys, 0), due.times[0]);
-        match self.policy {
-            ErrorPolicy::Fail => {
-                let key = key.to_string();
-                return Err(InvokeError::PoisonTimer { operator, timer, time, key, failure });
-            }
-            ErrorPolicy::Skip => {}
-            ErrorPolicy::DeadLetter => {
-                let letter = render::timer_letter(&operator, &timer, time, &key, &failure);
-                push_letter(&mut self.dead_letters, time, &letter);
-            }
-        }
-        self.attempt_timers(due, moment, false)
-            .map_err(|failure| InvokeError::Host { operator, reason: failure.to_string() })
-    }
-}
-
-fn push_letter(letters: &mut Batch, time: i64, letter: &serde_json::Value) {
-    letters.times.push(time);
-    let statehouse_state::Column::Bytes(values) = &mut letters.values else {
-        unreachable!("dead letters are bytes")
-    };
-    values.push(letter.to_string().as_bytes());
 }
 
 fn range_of(due: &DueTimers, from: usize, to: usize) -> DueTimers {
-    let mut keys = statehouse_state::Column::empty(due.keys.is_words());
+    let mut keys = Column::empty(due.keys.is_words());
     keys.extend_from_range(&due.keys, from, to);
     DueTimers {
         timer: due.timer,
@@ -340,6 +371,14 @@ fn range_of(due: &DueTimers, from: usize, to: usize) -> DueTimers {
         keys,
         hashes: due.hashes[from..to].to_vec(),
     }
+}
+
+/// Appends one timer of another list of the same family.
+fn push_timer(due: &mut DueTimers, other: &DueTimers, row: usize) {
+    due.times.push(other.times[row]);
+    due.namespaces.push(other.namespaces[row]);
+    due.keys.push_from(&other.keys, row);
+    due.hashes.push(other.hashes[row]);
 }
 
 #[cfg(test)]

@@ -1,28 +1,24 @@
 //! Shadow runs: another version of an operator runs what the one before it was given, on a copy of its state, and what
 //! both made of it is compared. Nothing of it is seen outside.
 
+mod capture;
+mod outputs;
+mod replay;
+mod states;
+
 use serde::{Deserialize, Serialize};
 
 use crate::description::Description;
 use crate::evolution::Evolution;
 use crate::invoker::ErrorPolicy;
 use crate::operator::Operator;
+use crate::render;
+
+pub use capture::Capture;
+pub(crate) use capture::{Input, Step};
 
 /// The most examples that a comparison has of each thing.
 pub const EXAMPLES_MAX: usize = 10;
-
-/// Some batches of a task, with the state of their keys before and after, and what came of them.
-#[derive(Debug)]
-pub struct Capture {
-    batches: u32,
-}
-
-impl Capture {
-    /// How many batches there are.
-    pub fn batches(&self) -> u32 {
-        self.batches
-    }
-}
 
 /// What came of a shadow run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -45,6 +41,8 @@ pub struct Comparison {
     pub would_fail: bool,
     /// Reasons of the other version's failures: up to [`EXAMPLES_MAX`].
     pub failures: Vec<String>,
+    /// Values and entries, of the keys that were copied, that the other version cannot convert.
+    pub unconverted: u64,
     /// Nanoseconds for a row, of the version before.
     pub row_ns_before: f64,
     /// Nanoseconds for a row, of the other version.
@@ -106,8 +104,22 @@ pub struct Difference {
     pub after: Option<String>,
 }
 
+impl Difference {
+    fn new(
+        key: Option<serde_json::Value>,
+        before: Option<serde_json::Value>,
+        after: Option<serde_json::Value>,
+    ) -> Self {
+        let shown = |value: serde_json::Value| render::shortened(&value.to_string());
+        Self { key: key.map(shown), before: before.map(shown), after: after.map(shown) }
+    }
+}
+
 /// Runs what was captured with another version of the operator, and compares. Takes as long as the operator does: not
 /// for the thread of a task.
+///
+/// Each thing that the other version cannot take is passed over, whatever the policy says, so that all of them show;
+/// the policy decides only whether they would end the job.
 ///
 /// # Errors
 /// If the copy cannot be made or read, in words.
@@ -118,6 +130,38 @@ pub fn compare(
     operator: Box<dyn Operator>,
     policy: ErrorPolicy,
 ) -> Result<Comparison, String> {
-    let _ = (capture, before, evolution, operator, policy);
-    unimplemented!()
+    let now = operator.description().clone();
+    let mut comparison = Comparison {
+        batches: capture.batches,
+        rows: capture.rows(),
+        cut_short: capture.cut_short,
+        rejected_before: capture.rejected,
+        outputs: outputs::ports(before, &now),
+        ..Comparison::default()
+    };
+    let mut shadow = replay::Shadow::new(&capture, evolution, operator)?;
+    let mut nanoseconds = 0;
+    for step in &capture.steps {
+        let Some((emitted, took)) = shadow.replay(&capture, step) else { break };
+        nanoseconds += took;
+        outputs::compare(&mut comparison.outputs, (before, &step.emitted), (&now, emitted));
+        shadow.drain();
+    }
+    let rows = comparison.rows.max(1) as f64;
+    comparison.row_ns_before = capture.nanoseconds as f64 / rows;
+    comparison.row_ns_after = nanoseconds as f64 / rows;
+    comparison.rejected_after = shadow.rejected();
+    comparison.failures = std::mem::take(&mut shadow.failures);
+    comparison.would_fail =
+        shadow.ended || (policy == ErrorPolicy::Fail && comparison.rejected_after > 0);
+    if !capture.keys.is_empty() && !evolution.states.is_empty() {
+        let (after, operator) = shadow.end(&capture)?;
+        let (expected, unconverted) = replay::expected(&capture, evolution, operator)?;
+        comparison.unconverted = unconverted;
+        comparison.states = states::compare(&capture, &now, evolution, &expected, &after)?;
+    }
+    Ok(comparison)
 }
+
+#[cfg(test)]
+mod tests;

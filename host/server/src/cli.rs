@@ -7,6 +7,7 @@ mod build;
 mod cancel;
 mod checkpoint;
 mod completions;
+mod history;
 mod inspect;
 mod log;
 mod new;
@@ -16,6 +17,7 @@ mod run;
 mod savepoint;
 mod state;
 mod summary;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +34,7 @@ use clap::{CommandFactory, Parser, Subcommand};
   statehouse run hello/job.toml     run the job; run it again to resume
   statehouse checkpoint list hello/job.toml
   statehouse savepoint create hello/job.toml before-upgrade
+  statehouse swap hello/job.toml NODE new.wasm --plan
 
 Environment:
   STATEHOUSE_LOG    what is logged: error, warn, info, debug, or by part: statehouse_engine=debug
@@ -51,6 +54,8 @@ enum Verb {
     New(new::NewArgs),
     #[command(subcommand)]
     Savepoint(savepoint::SavepointVerb),
+    Swap(swap::SwapArgs),
+    History(history::HistoryArgs),
     Cancel(cancel::CancelArgs),
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointVerb),
@@ -99,6 +104,8 @@ fn run_verb(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Build(args) => build::run(args),
         Verb::New(args) => new::run(args),
         Verb::Savepoint(verb) => savepoint::run(verb),
+        Verb::Swap(args) => swap::run(args),
+        Verb::History(args) => history::run(args),
         Verb::Cancel(args) => cancel::run(args),
         Verb::Checkpoint(verb) => checkpoint::run(verb),
         Verb::State(verb) => state::run(verb),

@@ -8,6 +8,7 @@
 mod answers;
 mod client;
 pub mod messages;
+mod peer;
 mod requests;
 mod server;
 mod socket;
@@ -16,5 +17,6 @@ mod tests;
 
 pub use answers::{RunningJob, check_name};
 pub use client::{Client, ControlError};
+pub use peer::own_user;
 pub use requests::SavepointRequests;
 pub use server::Control;

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use statehouse_connectors::SinkSettings;
 use statehouse_connectors::settings::{DirectorySettings, Existing, StdoutSettings};
-use statehouse_engine::{ConnectorError, DEAD_LETTERS, Graph, Node, NodeKind};
+use statehouse_engine::{ConnectorError, DEAD_LETTERS, Graph, Node, NodeKind, OperatorFactory};
 use statehouse_operator::ErrorPolicy;
-use statehouse_wasm::{Component, Limits, WasmEngine, WasmSettings};
+use statehouse_wasm::Limits;
 
 use crate::environment::Environment;
+use crate::job_components::{Builder, JobComponents, LoadError, quoted};
 use crate::job_file::{JobFile, OperatorFields, Wires};
 use crate::wasm_factory::WasmFactory;
 
@@ -53,7 +54,10 @@ pub enum JobGraphError {
 ///
 /// # Errors
 /// The first thing that is not there or does not fit.
-pub fn build(file: &JobFile, environment: &Environment) -> Result<Graph, JobGraphError> {
+pub fn build(
+    file: &JobFile,
+    environment: &Environment,
+) -> Result<(Graph, JobComponents), JobGraphError> {
     let base = file.directory();
     let mut nodes = Vec::new();
     for source in &file.sources {
@@ -67,11 +71,9 @@ pub fn build(file: &JobFile, environment: &Environment) -> Result<Graph, JobGrap
             ..Node::new(&source.node.id, NodeKind::Source(factory))
         });
     }
-    if !file.operators.is_empty() {
-        let mut components = Components::start(file, environment)?;
-        for operator in &file.operators {
-            nodes.push(operator_node(file, operator, &mut components)?);
-        }
+    let mut components = JobComponents::start(file, environment).map_err(JobGraphError::Engine)?;
+    for operator in &file.operators {
+        nodes.push(operator_node(file, operator, &mut components)?);
     }
     for sink in &file.sinks {
         let inputs = sink.node.input.0.clone();
@@ -83,7 +85,7 @@ pub fn build(file: &JobFile, environment: &Environment) -> Result<Graph, JobGrap
     for output in untaken_outputs(graph.nodes()) {
         tracing::warn!("`{output}` goes nowhere: no `input` names it, so its records are dropped");
     }
-    Ok(graph)
+    Ok((graph, components.finish()))
 }
 
 /// Without checkpoints the only one is that of the end: what is printed would wait for it, and nothing be gained.
@@ -160,12 +162,18 @@ fn dead_letters_node(
 fn operator_node(
     file: &JobFile,
     fields: &OperatorFields,
-    components: &mut Components,
+    components: &mut Builder,
 ) -> Result<Node, JobGraphError> {
     let node = || fields.id.clone();
     let path = file.directory().join(&fields.component);
     let limits = limits(fields);
-    let component = components.load(&fields.id, &path, limits)?;
+    let loaded = components.load(fields, &path, limits).map_err(|error| match error {
+        LoadError::Read(source) => JobGraphError::Read { node: node(), path: path.clone(), source },
+        LoadError::Component(source) => {
+            JobGraphError::Component { node: node(), path: path.clone(), source }
+        }
+    });
+    let (component, settings, digest) = loaded?;
     let name = match (&fields.operator, component.operators()) {
         (Some(name), _) => name.clone(),
         (None, [only]) => only.name.clone(),
@@ -175,10 +183,10 @@ fn operator_node(
             return Err(JobGraphError::AmbiguousOperator { node: node(), path, known });
         }
     };
-    let settings = fields.config.iter().map(|(name, text)| (name.clone(), text.0.clone()));
-    let factory = WasmFactory::new(&component, &name, settings.collect(), limits)
-        .map_err(|source| JobGraphError::Component { node: node(), path, source })?;
-    let ports = &statehouse_engine::OperatorFactory::description(&factory).inputs;
+    let factory = WasmFactory::new(&component, &name, settings, limits)
+        .map_err(|source| JobGraphError::Component { node: node(), path, source })?
+        .declared(Some(digest));
+    let ports = &factory.description().inputs;
     let inputs: BTreeMap<String, Vec<String>> = match (&fields.input, &fields.inputs, &ports[..]) {
         (Some(Wires(wires)), _, [port]) => [(port.name.clone(), wires.clone())].into(),
         (Some(_), _, ports) => {
@@ -207,48 +215,5 @@ fn limits(fields: &OperatorFields) -> Limits {
             .map_or(default.memory_bytes, |size| usize::try_from(size.0).unwrap_or(usize::MAX)),
         deadline: fields.deadline.map_or(default.deadline, |deadline| deadline.0),
         ..default
-    }
-}
-
-fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// The components of a job, each loaded once.
-struct Components {
-    engine: WasmEngine,
-    loaded: BTreeMap<(PathBuf, usize, std::time::Duration), Component>,
-}
-
-impl Components {
-    fn start(file: &JobFile, environment: &Environment) -> Result<Self, JobGraphError> {
-        let tasks = file.operators.iter().map(|operator| operator.parallelism);
-        let tasks: u32 = tasks.map(|own| own.unwrap_or(file.job.parallelism)).sum();
-        // One more for the component that is being described.
-        let settings = WasmSettings { instances: tasks + 1, cache: environment.components() };
-        let engine = WasmEngine::new(settings).map_err(JobGraphError::Engine)?;
-        Ok(Self { engine, loaded: BTreeMap::new() })
-    }
-
-    fn load(
-        &mut self,
-        node: &str,
-        path: &Path,
-        limits: Limits,
-    ) -> Result<Component, JobGraphError> {
-        let key = (path.to_owned(), limits.memory_bytes, limits.deadline);
-        if let Some(component) = self.loaded.get(&key) {
-            return Ok(component.clone());
-        }
-        let bytes = std::fs::read(path).map_err(|source| JobGraphError::Read {
-            node: node.to_owned(),
-            path: path.to_owned(),
-            source,
-        })?;
-        let component = Component::load(&self.engine, &bytes, &limits).map_err(|source| {
-            JobGraphError::Component { node: node.to_owned(), path: path.to_owned(), source }
-        })?;
-        self.loaded.insert(key, component.clone());
-        Ok(component)
     }
 }

@@ -12,11 +12,14 @@ pub mod control;
 pub mod environment;
 pub mod format;
 pub mod guest;
+pub mod job_components;
 pub mod job_file;
 pub mod job_graph;
 pub mod launch;
+pub mod live_job;
 pub mod place;
 pub mod scaffold;
+pub mod swap;
 pub mod target;
 pub mod wasm_factory;
 

@@ -1,9 +1,10 @@
 //! Operators of components, as the engine's graph wants them made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use statehouse_checkpoint::Digest;
 use statehouse_engine::OperatorFactory;
-use statehouse_operator::{Description, Operator};
+use statehouse_operator::{Description, Migrations, Operator};
 use statehouse_wasm::{Component, Error, Limits, WasmOperator};
 
 /// Makes instances of one operator of a component.
@@ -13,6 +14,7 @@ pub struct WasmFactory {
     description: Description,
     settings: BTreeMap<String, String>,
     limits: Limits,
+    declared: Option<Digest>,
 }
 
 impl WasmFactory {
@@ -27,8 +29,26 @@ impl WasmFactory {
         limits: Limits,
     ) -> Result<Self, Error> {
         let description = component.operator(operator)?.clone();
-        Ok(Self { component: component.clone(), description, settings, limits })
+        let component = component.clone();
+        Ok(Self { component, description, settings, limits, declared: None })
     }
+
+    /// The same, in a job whose file names this component.
+    #[must_use]
+    pub fn declared(self, declared: Option<Digest>) -> Self {
+        Self { declared, ..self }
+    }
+
+    /// What its component imports.
+    pub fn imports(&self) -> BTreeSet<String> {
+        imports(&self.component)
+    }
+}
+
+/// The names of the interfaces that a component imports, without their versions.
+pub(crate) fn imports(component: &Component) -> BTreeSet<String> {
+    let unversioned = |name: &str| name.split_once('@').unwrap_or((name, "")).0.to_owned();
+    component.imports().iter().map(|import| unversioned(&import.name)).collect()
 }
 
 impl OperatorFactory for WasmFactory {
@@ -36,8 +56,16 @@ impl OperatorFactory for WasmFactory {
         &self.description
     }
 
+    fn migrations(&self) -> Migrations {
+        self.component.migrations(&self.description.name).clone()
+    }
+
     fn component(&self) -> Option<String> {
         Some(self.component.digest())
+    }
+
+    fn declared_component(&self) -> Option<String> {
+        self.declared.map(|declared| declared.to_string()).or_else(|| self.component())
     }
 
     fn open(&self, _task: u32) -> Result<Box<dyn Operator>, String> {

@@ -40,7 +40,7 @@ use row::{Layout, Mark};
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
 use crate::declaration::{
-    self, KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration,
+    self, KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration, TimerId,
 };
 use crate::error::Error;
 use crate::evolve::{Convert, Move, Moved, Which};
@@ -289,6 +289,10 @@ impl Backend for HeapBackend {
 
     fn next_timer(&self, domain: TimeDomain) -> Option<i64> {
         self.first_times(domain).map(|(time, _)| time).min()
+    }
+
+    fn has_timers(&self, timer: TimerId) -> bool {
+        self.heads.first_time(timer.0 as usize).is_some()
     }
 
     fn due_timers(&mut self, domain: TimeDomain, until: i64, limit: usize) -> Option<DueTimers> {

@@ -63,7 +63,7 @@ pub use tables::read_tables;
 use crate::backend::{Backend, DueTimers, Entries, Now, Scan};
 use crate::column::Column;
 use crate::declaration::{
-    self, KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration,
+    self, KeyLayout, StateDeclaration, StateId, TimeDomain, TimerDeclaration, TimerId,
 };
 use crate::error::Error;
 use crate::evolve::{Convert, Move, Moved, Which};
@@ -305,6 +305,10 @@ impl Backend for RocksBackend {
 
     fn next_timer(&self, domain: TimeDomain) -> Option<i64> {
         self.timers.next(domain)
+    }
+
+    fn has_timers(&self, timer: TimerId) -> bool {
+        self.timers.has(timer)
     }
 
     fn due_timers(&mut self, domain: TimeDomain, until: i64, limit: usize) -> Option<DueTimers> {

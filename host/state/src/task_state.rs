@@ -15,6 +15,7 @@ use crate::declaration::{KeyLayout, ValueLayout};
 use crate::error::Error;
 use crate::segment::Cell;
 
+mod evolve;
 mod format;
 mod map;
 mod undo;

@@ -122,6 +122,9 @@ fn times_to_live(before: Option<Ttl>, now: Option<Ttl>) -> Result<(), String> {
         (Some(before), Some(now)) if before.domain != now.domain => {
             Err(format!("measures its time-to-live on another clock now; {advice}"))
         }
+        (Some(before), Some(now)) if Ttl { milliseconds: now.milliseconds, ..before } != now => {
+            Err(format!("starts or ends its time-to-live by another rule now; {advice}"))
+        }
         _ => Ok(()),
     }
 }

@@ -21,7 +21,7 @@ pub fn plan(
 }
 
 /// How the state of a checkpoint is taken over: as [`plan`], and times-to-live may be added, taken away and put on
-/// another clock, since every value is read anyway.
+/// another clock or rule, since every value is read anyway.
 ///
 /// # Errors
 /// As [`plan`].
@@ -39,7 +39,7 @@ pub(super) struct Planner<'a> {
     pub(super) left: &'a Left,
     pub(super) now: &'a Description,
     pub(super) migrations: &'a Migrations,
-    /// Whether times-to-live may come, go and change their clock.
+    /// Whether times-to-live may come, go and change their clock and rules.
     pub(super) any_ttl: bool,
     pub(super) evolution: Evolution,
     pub(super) refused: Vec<String>,

@@ -147,6 +147,8 @@ fn a_declaration_of_the_same_version_means_the_same() {
     let text =
         || StateDeclaration { value: ValueLayout::Bytes, codec: "text".into(), ..state("s", 1) };
     let other_clock = ttl(5, TimeDomain::ProcessingTime);
+    let update = TtlUpdate::OnReadAndWrite;
+    let on_read = ttl(5, TimeDomain::EventTime).map(|ttl| Ttl { update, ..ttl });
     for (before, now, part) in [
         (value(), map(), "was a value state and is a map state now"),
         (map(), StateDeclaration { map_key: Some(KeyLayout::U64), ..map() }, "map keys of another"),
@@ -156,6 +158,7 @@ fn a_declaration_of_the_same_version_means_the_same() {
         (text(), StateDeclaration { codec: "json".into(), ..text() }, "had values of text"),
         (value(), StateDeclaration { ttl: None, ..value() }, "has no time-to-live any more"),
         (StateDeclaration { ttl: None, ..value() }, value(), "has a time-to-live now"),
+        (value(), StateDeclaration { ttl: on_read, ..value() }, "its time-to-live by another rule"),
         (value(), StateDeclaration { ttl: other_clock, ..value() }, "on another clock"),
     ] {
         let (before, now) = (left(states(vec![before])), states(vec![now]));

@@ -8,6 +8,8 @@ use statehouse_state::{
 use super::*;
 use crate::description::{Codec, KeyType, Port, ValueType};
 
+mod canary;
+mod evolution;
 mod state;
 
 /// How the operator fails at a value of 13.

@@ -13,7 +13,7 @@ use statehouse_connectors::settings::GeneratorSettings;
 use statehouse_connectors::{DiscardFactory, GeneratorFactory};
 use statehouse_engine::{
     CheckpointRecord, CheckpointSettings, Checkpoints, Clock, Graph, JobPlan, Node, NodeKind,
-    OperatorFactory, SystemClock, assemble, threads,
+    OperatorFactory, SystemClock, Warm, assemble, threads,
 };
 use statehouse_operator::{Description, Operator};
 use statehouse_state::KeyGroups;

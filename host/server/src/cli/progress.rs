@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use statehouse_engine::{Clock, JobHandle, TaskKind, TaskMetrics};
 
 use crate::format;
+use crate::live_job::LiveJob;
 
 /// Time between two looks at the counters.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -23,7 +24,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn start(bars: &MultiProgress, job: JobHandle, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn start(bars: &MultiProgress, job: LiveJob, clock: Arc<dyn Clock>) -> Self {
         if bars.is_hidden() {
             return Self { running: None };
         }
@@ -47,16 +48,17 @@ impl Progress {
     }
 }
 
-fn show(bar: &ProgressBar, job: &JobHandle, clock: &dyn Clock, over: &AtomicBool) {
+fn show(bar: &ProgressBar, job: &LiveJob, clock: &dyn Clock, over: &AtomicBool) {
     let style = |template| ProgressStyle::with_template(template).expect("the templates are fixed");
     bar.set_style(style(SPINNER));
     let mut previous = (clock.now(), 0);
     let mut rate = 0.0;
     while !over.load(Ordering::Acquire) {
-        let counts = Counts::read(job);
+        let counts = job.handle().map(|handle| Counts::read(&handle)).unwrap_or_default();
         let (now, before) = (clock.now(), previous);
         if now > before.0 {
-            let current = (counts.records - before.1) as f64 * 1000.0 / (now - before.0) as f64;
+            let current =
+                counts.records.saturating_sub(before.1) as f64 * 1000.0 / (now - before.0) as f64;
             rate = if rate == 0.0 { current } else { 0.7 * rate + 0.3 * current };
             previous = (now, counts.records);
         }
@@ -75,7 +77,7 @@ fn show(bar: &ProgressBar, job: &JobHandle, clock: &dyn Clock, over: &AtomicBool
 }
 
 /// What the bar shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Counts {
     records: u64,
     done: u64,

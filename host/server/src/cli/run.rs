@@ -2,30 +2,26 @@
 
 mod claim;
 mod retention;
+mod rounds;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use statehouse_connectors::SinkSettings;
-use statehouse_engine::{JobError, JobHandle, Stop, threads};
 
-use super::progress::Progress;
 use super::summary::Summary;
 use super::{log, print};
-use crate::control::messages::{EndStatus, JobEnded};
-use crate::control::{Control, RunningJob, SavepointRequests};
 use crate::environment::Environment;
 use crate::job_file::{JobFile, Override};
 use crate::job_graph;
-use crate::launch::{Launched, Locks, ResumedFrom, Start, StartFrom, launch, newest_listed};
-use claim::Claim;
+use crate::launch::{ResumedFrom, Start, StartFrom, newest_listed, prepare};
+use crate::live_job::LiveJob;
 
 /// Run a job, from its newest checkpoint on if it has run before
 ///
@@ -33,7 +29,9 @@ use claim::Claim;
 /// the process at once, and the next run goes on from the newest checkpoint. With several checkpoints, the newest one
 /// is taken; if it is damaged, the job does not start, and the message says which older one is whole.
 ///
-/// While the job runs, `statehouse savepoint create` and `statehouse cancel` reach it by the same job file.
+/// While the job runs, `statehouse swap`, `statehouse savepoint create` and `statehouse cancel` reach it by the
+/// same job file. An operator that was swapped while the job ran stays swapped, as long as the job file names the same
+/// component as before.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   statehouse run job.toml                          start, or resume from the newest checkpoint
@@ -66,6 +64,9 @@ pub(super) struct RunArgs {
     /// Drop state that the job has no operator for any more, instead of refusing to start
     #[arg(long, conflicts_with = "fresh")]
     allow_non_restored_state: bool,
+    /// Start every operator with the component that the job file names, also where a swap has put another in its place
+    #[arg(long)]
+    component_from_file: bool,
     /// Override a value of the job file, as if it stood there
     #[arg(long = "set", value_name = "PATH=VALUE")]
     overrides: Vec<Override>,
@@ -88,16 +89,19 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         bars.set_draw_target(ProgressDrawTarget::stderr());
     }
     let start = args.start()?;
-    let graph = job_graph::build(&file, &Environment::read())
+    let (graph, components) = job_graph::build(&file, &Environment::read())
         .with_context(|| args.job.display().to_string())?;
-    let launched = launch(&file, graph, &start)?;
-    remark_start(&file, &start, launched.resumed_from.as_ref())?;
-    let (started, clock) = (launched.clock.now(), Arc::clone(&launched.clock));
-    let (handle, resumed_from) = (launched.job.handle.clone(), launched.resumed_from.clone());
-    let ended = run_launched(&file, launched, &bars);
-    let status = match ended {
-        Ok(status) => status,
-        Err(error) => {
+    let prepared = prepare(&file, (graph, &components), &start)?;
+    remark_start(&file, &start, prepared.resumed_from.as_ref())?;
+    let (clock, resumed_from) = (Arc::clone(&prepared.terms.clock), prepared.resumed_from.clone());
+    let (started, live) = (clock.now(), LiveJob::default());
+    let ended = rounds::run(&file, &components, prepared, &live, &bars);
+    let (status, handle) = match (ended, live.handle()) {
+        (Ok(status), Some(handle)) => (status, handle),
+        (Ok(_), None) => unreachable!("a job that has ended has run"),
+        // It did not come to run, and nothing is lost.
+        (Err(error), None) => return Err(error),
+        (Err(error), Some(handle)) => {
             let newest = handle.checkpoints().last().map(|newest| newest.epoch);
             if let Some(epoch) = newest.or(resumed_from.map(|from| from.epoch)) {
                 print::remark(format_args!("the next run resumes from checkpoint {epoch}"));
@@ -129,69 +133,8 @@ impl RunArgs {
             claim: self.claim,
             fallback: self.fallback,
             allow_non_restored_state: self.allow_non_restored_state,
+            component_from_file: self.component_from_file,
         })
-    }
-}
-
-/// Runs a job with everything that there is beside it, to its end.
-fn run_launched(
-    file: &JobFile,
-    launched: Launched,
-    bars: &MultiProgress,
-) -> anyhow::Result<EndStatus> {
-    let Launched { job, clock, resumed_from, store, claimed, locks } = launched;
-    let handle = job.handle.clone();
-    let (ending, savepoints) = (Arc::new(AtomicBool::new(false)), SavepointRequests::default());
-    let running = RunningJob {
-        handle: handle.clone(),
-        name: file.job.name.clone(),
-        started_ms: clock.now(),
-        place: file.checkpoint_place().map(|place| place.to_string()),
-        store: store.clone(),
-        resumed_from: resumed_from.map(|from| from.epoch),
-        ending: Arc::clone(&ending),
-        savepoints: savepoints.clone(),
-    };
-    let control = serve(&locks, running);
-    stop_on_signals(&handle, &ending, bars)?;
-    let progress = Progress::start(bars, handle.clone(), Arc::clone(&clock));
-    let claim = Claim::watch(claimed, handle.clone());
-    let ended = threads::run(job, &clock).map(EndStatus::from);
-    progress.finish();
-    claim.finish(&handle);
-    if let (Ok(status), Some(table), Some(store)) = (&ended, &file.checkpoint, &store) {
-        retention::apply(table, store, *status, savepoints.missed().as_deref());
-    }
-    end(control, locks, &ended);
-    Ok(ended?)
-}
-
-/// A job runs as well without the endpoint.
-fn serve(locks: &Locks, running: RunningJob) -> Option<Control> {
-    match Control::start(locks.state.directory(), running) {
-        Ok(control) => {
-            print::remark(format_args!("control socket: {}", control.path().display()));
-            Some(control)
-        }
-        Err(error) => {
-            let directory = locks.state.directory().display();
-            tracing::warn!("there is no control socket in `{directory}`: {error}");
-            None
-        }
-    }
-}
-
-/// Lets go of everything, and only then tells those who wait: they may start the job again.
-fn end(control: Option<Control>, locks: Locks, ended: &Result<EndStatus, JobError>) {
-    if let Some(control) = &control {
-        control.close();
-    }
-    drop(locks);
-    if let Some(control) = control {
-        control.finish(match ended {
-            Ok(status) => JobEnded { status: *status, reason: None },
-            Err(error) => JobEnded { status: EndStatus::Failed, reason: Some(error.to_string()) },
-        });
     }
 }
 
@@ -230,26 +173,4 @@ fn shows_progress(args: &RunArgs, file: &JobFile) -> bool {
     let prints = file.sinks.iter().any(|sink| matches!(sink.settings, SinkSettings::Stdout(_)));
     let mixed = prints && std::io::stdout().is_terminal();
     !args.no_progress && std::io::stderr().is_terminal() && !mixed
-}
-
-/// The first signal ends the job with a checkpoint, the second one the process.
-fn stop_on_signals(
-    handle: &JobHandle,
-    ending: &Arc<AtomicBool>,
-    bars: &MultiProgress,
-) -> anyhow::Result<()> {
-    let count = AtomicU32::new(0);
-    let (ending, handle, bars) = (Arc::clone(ending), handle.clone(), bars.clone());
-    ctrlc::set_handler(move || {
-        if count.fetch_add(1, Ordering::AcqRel) == 0 {
-            let message = "stopping with a last checkpoint; interrupt again to end at once";
-            bars.suspend(|| print::remark(message));
-            ending.store(true, Ordering::Release);
-            handle.stop(Stop::Checkpoint);
-        } else {
-            #[expect(clippy::disallowed_methods, reason = "the user wants no orderly end")]
-            std::process::exit(EXIT_INTERRUPTED);
-        }
-    })?;
-    Ok(())
 }

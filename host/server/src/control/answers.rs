@@ -1,15 +1,17 @@
 //! What the endpoint answers.
 
+mod swaps;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use statehouse_checkpoint::CheckpointStore;
 use statehouse_engine::{
@@ -23,6 +25,8 @@ use super::messages::{
     TaskStatus, Then, path,
 };
 use super::requests::{NotAsked, SavepointRequests};
+use crate::live_job::LiveJob;
+use crate::swap::Conductor;
 
 /// How many requests may be under way.
 const REQUESTS_MAX: usize = 64;
@@ -37,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct RunningJob {
     /// The job itself.
-    pub handle: JobHandle,
+    pub live: LiveJob,
     /// Its name.
     pub name: String,
     /// When it started, in milliseconds since 1970.
@@ -48,10 +52,10 @@ pub struct RunningJob {
     pub store: Option<CheckpointStore>,
     /// The checkpoint that it resumed from.
     pub resumed_from: Option<u64>,
-    /// Whether it was asked to end. Clones are the same.
-    pub ending: Arc<AtomicBool>,
     /// The savepoints that were asked for.
     pub savepoints: SavepointRequests,
+    /// Takes swaps through their stages.
+    pub conductor: Conductor,
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +72,11 @@ pub(super) fn router(job: Arc<RunningJob>, ended: watch::Receiver<Option<JobEnde
         .route(path::SAVEPOINTS, post(savepoint))
         .route(path::CHECKPOINTS, post(checkpoint))
         .route(path::CANCEL, post(cancel))
+        .route(path::COMPONENTS, put(swaps::take_component))
+        .layer(DefaultBodyLimit::max(swaps::COMPONENT_BYTES_MAX))
+        .route(path::SWAPS, get(swaps::list).post(swaps::create))
+        .route(path::SWAP, get(swaps::look))
+        .route(path::DECISION, post(swaps::decide))
         .fallback(async || Refused::NotFound)
         .layer(axum::middleware::from_fn_with_state(endpoint.clone(), within_limit))
         .with_state(endpoint)
@@ -87,11 +96,16 @@ impl IntoResponse for Refused {
         let (status, code, error) = match self {
             Self::NotFound => {
                 let error = format!(
-                    "there is no such path; there are: GET {}, POST {}, POST {}, POST {}",
+                    "there is no such path; there are: GET {}, POST {}, POST {}, POST {}, PUT {}, GET and POST {}, \
+                     GET {}, POST {}",
                     path::JOB,
                     path::SAVEPOINTS,
                     path::CHECKPOINTS,
-                    path::CANCEL
+                    path::CANCEL,
+                    path::COMPONENTS,
+                    path::SWAPS,
+                    path::SWAP,
+                    path::DECISION
                 );
                 (StatusCode::NOT_FOUND, "not-found", error)
             }
@@ -115,20 +129,22 @@ async fn within_limit(State(endpoint): State<Endpoint>, request: Request, next: 
 }
 
 async fn look(State(Endpoint { job, .. }): State<Endpoint>) -> Json<JobStatus> {
-    let checkpoints = job.handle.checkpoints();
+    let handle = job.live.handle();
+    let checkpoints = handle.as_ref().map(JobHandle::checkpoints).unwrap_or_default();
     let shown = checkpoints.len().saturating_sub(CHECKPOINTS_SHOWN);
     Json(JobStatus {
         name: job.name.clone(),
-        state: match job.ending.load(Ordering::Acquire) {
-            false => JobState::Running,
-            true => JobState::Ending,
+        state: match (job.live.is_ending(), &handle) {
+            (true, _) => JobState::Ending,
+            (false, Some(_)) => JobState::Running,
+            (false, None) => JobState::Starting,
         },
         pid: std::process::id(),
         started_ms: job.started_ms,
         place: job.place.clone(),
         resumed_from: job.resumed_from,
-        tasks: job.handle.tasks().iter().map(task).collect(),
-        checkpoint_count: job.handle.checkpoint_count(),
+        tasks: handle.iter().flat_map(JobHandle::tasks).map(task).collect(),
+        checkpoint_count: job.live.checkpoint_count(),
         checkpoints: checkpoints.into_iter().skip(shown).map(CheckpointStatus::from).collect(),
     })
 }
@@ -176,12 +192,15 @@ async fn savepoint(
         Then::Stop => Stop::Checkpoint,
         Then::Drain => Stop::Drain,
     });
-    let asked = job.savepoints.ask(&job.handle, store, &name, then).await;
+    let handle = running(job).await?;
+    let asked = job.savepoints.ask(&handle, store, &name, then).await;
     let ticket = asked.map_err(|refused| match refused {
         NotAsked::Taken(reason) => Refused::Conflict(reason),
         NotAsked::Unknown(reason) => Refused::Failed(reason),
     })?;
-    job.ending.fetch_or(then.is_some(), Ordering::AcqRel);
+    if let Some(then) = then {
+        job.live.expect_end(then);
+    }
     let record = match blocking(move || ticket.wait(PATIENCE)).await? {
         Ok(record) => record,
         Err(reason) => return Err(Refused::Conflict(not_made(&name, &reason, then))),
@@ -210,7 +229,7 @@ async fn checkpoint(
     State(Endpoint { job, .. }): State<Endpoint>,
 ) -> Result<Json<CheckpointStatus>, Refused> {
     durable(&job)?;
-    let ticket = job.handle.savepoint(SavepointRequest { name: None, then: None });
+    let ticket = running(&job).await?.savepoint(SavepointRequest { name: None, then: None });
     match blocking(move || ticket.wait(PATIENCE)).await? {
         Ok(record) => {
             let SavepointRecord { epoch, triggered_ms, duration_ms, .. } = record;
@@ -230,9 +249,14 @@ async fn checkpoint(
 async fn cancel(
     State(Endpoint { job, ended, .. }): State<Endpoint>,
 ) -> Result<Json<JobEnded>, Refused> {
-    job.ending.store(true, Ordering::Release);
-    job.handle.stop(Stop::Cancel);
+    job.live.stop(Stop::Cancel);
     end(ended).await.map(Json)
+}
+
+/// The job, as soon as it runs.
+async fn running(job: &RunningJob) -> Result<JobHandle, Refused> {
+    let ended = || Refused::Conflict("the job ended before it ran".to_owned());
+    job.live.wait().await.ok_or_else(ended)
 }
 
 /// A job without checkpoints has nothing that could be pinned.

@@ -3,12 +3,13 @@
 use std::io;
 use std::path::Path;
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::messages::{
-    CheckpointStatus, CreateSavepoint, JobEnded, JobStatus, Refusal, SavepointCreated, path,
+    CheckpointStatus, ComponentTaken, CreateSavepoint, CreateSwap, DecideSwap, JobEnded, JobStatus,
+    Refusal, SavepointCreated, SwapDecision, SwapList, SwapStatus, path,
 };
 use super::socket::SocketFolder;
 
@@ -100,11 +101,61 @@ impl Client {
         self.ask(Method::POST, path::CANCEL, &())
     }
 
+    /// Hands a component in, for a swap that names it.
+    ///
+    /// # Errors
+    /// If it is too large, or the job does not answer.
+    pub fn put_component(&self, bytes: Vec<u8>) -> Result<ComponentTaken, ControlError> {
+        self.send(Method::PUT, path::COMPONENTS, |request| request.body(bytes))
+    }
+
+    /// Asks for a swap, or for its plan. It goes on by itself: [`Client::swap`].
+    ///
+    /// # Errors
+    /// If it cannot be taken up, or the job does not answer.
+    pub fn create_swap(&self, request: &CreateSwap) -> Result<SwapStatus, ControlError> {
+        self.ask(Method::POST, path::SWAPS, request)
+    }
+
+    /// How far a swap is.
+    ///
+    /// # Errors
+    /// If there is none of that name, or the job does not answer.
+    pub fn swap(&self, id: &str) -> Result<SwapStatus, ControlError> {
+        self.ask(Method::GET, &path::SWAP.replace("{id}", id), &())
+    }
+
+    /// All swaps that the run of the job knows, oldest first.
+    ///
+    /// # Errors
+    /// If the job does not answer.
+    pub fn swaps(&self) -> Result<SwapList, ControlError> {
+        self.ask(Method::GET, path::SWAPS, &())
+    }
+
+    /// Ends a trial, or gives up what has not come to it.
+    ///
+    /// # Errors
+    /// If nothing can be decided, or the job does not answer.
+    pub fn decide(&self, id: &str, decision: SwapDecision) -> Result<SwapStatus, ControlError> {
+        let path = path::DECISION.replace("{id}", id);
+        self.ask(Method::POST, &path, &DecideSwap { decision })
+    }
+
     fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         request: &impl Serialize,
+    ) -> Result<T, ControlError> {
+        self.send(method, path, |sent| sent.json(request))
+    }
+
+    fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<T, ControlError> {
         let no_answer = |error: &dyn std::error::Error| {
             let mut reason = error.to_string();
@@ -120,7 +171,7 @@ impl Client {
             .block_on(async {
                 // The host is for the protocol's sake: there is one at the other end of the socket.
                 let url = format!("http://statehouse{path}");
-                let answer = self.requests.request(method, url).json(request).send().await?;
+                let answer = body(self.requests.request(method, url)).send().await?;
                 Ok::<_, reqwest::Error>((answer.status(), answer.bytes().await?))
             })
             .map_err(|error| no_answer(&error))?;

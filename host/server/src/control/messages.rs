@@ -2,8 +2,12 @@
 //!
 //! A field that one side does not know is passed over, so that either may be newer than the other.
 
+mod swaps;
+
 use serde::{Deserialize, Serialize};
 use statehouse_engine::{Ending, Stop};
+
+pub use swaps::*;
 
 /// The paths of the endpoint.
 pub mod path {
@@ -15,6 +19,15 @@ pub mod path {
     pub const CHECKPOINTS: &str = "/v1/checkpoints";
     /// `POST`: [`JobEnded`](super::JobEnded), when the job has.
     pub const CANCEL: &str = "/v1/cancel";
+    /// `PUT` of a component's bytes: [`ComponentTaken`](super::ComponentTaken).
+    pub const COMPONENTS: &str = "/v1/components";
+    /// `POST` [`CreateSwap`](super::CreateSwap): [`SwapStatus`](super::SwapStatus); `GET`:
+    /// [`SwapList`](super::SwapList).
+    pub const SWAPS: &str = "/v1/swaps";
+    /// `GET`: [`SwapStatus`](super::SwapStatus).
+    pub const SWAP: &str = "/v1/swaps/{id}";
+    /// `POST` [`DecideSwap`](super::DecideSwap): [`SwapStatus`](super::SwapStatus).
+    pub const DECISION: &str = "/v1/swaps/{id}/decision";
 }
 
 /// A running job.
@@ -44,6 +57,8 @@ pub struct JobStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
+    /// Its state is being restored.
+    Starting,
     /// It takes in records.
     Running,
     /// It was asked to end, and does.

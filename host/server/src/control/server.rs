@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::answers::{self, RunningJob};
 use super::messages::JobEnded;
+use super::peer::Peer;
 use super::socket::SocketFolder;
 
 /// How long answers may take after the job has ended.
@@ -78,7 +79,8 @@ fn serve(
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let (over, patience) = (ended(ending.clone()), ended(ending.clone()));
         let router = answers::router(Arc::new(job), ending);
-        let serving = axum::serve(listener, router).with_graceful_shutdown(over);
+        let service = router.into_make_service_with_connect_info::<Peer>();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(over);
         tokio::select! {
             served = serving => served,
             () = async { patience.await; tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),

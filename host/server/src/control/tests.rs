@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use statehouse_engine::threads;
@@ -15,6 +14,8 @@ use crate::environment::Environment;
 use crate::job_file::JobFile;
 use crate::job_graph;
 use crate::launch::{Launched, Start, launch};
+use crate::live_job::LiveJob;
+use crate::swap::Conductor;
 
 const JOB: &str = r#"
 [job]
@@ -43,18 +44,20 @@ impl Running {
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join("job.toml"), job).unwrap();
         let file = JobFile::read(&folder.join("job.toml"), &[]).unwrap();
-        let graph = job_graph::build(&file, &Environment::default()).unwrap();
+        let (graph, components) = job_graph::build(&file, &Environment::default()).unwrap();
         let Launched { job, clock, locks, store, .. } =
-            launch(&file, graph, &Start::default()).unwrap();
+            launch(&file, (graph, &components), &Start::default()).unwrap();
+        let live = LiveJob::running(job.handle.clone());
+        let conductor = Conductor::new(components, live.clone(), Arc::clone(&clock), None);
         let running = RunningJob {
-            handle: job.handle.clone(),
+            live,
             name: file.job.name.clone(),
             started_ms: clock.now(),
             place: file.checkpoint_place().map(|place| place.to_string()),
             store,
             resumed_from: None,
-            ending: Arc::new(AtomicBool::new(false)),
             savepoints: SavepointRequests::default(),
+            conductor,
         };
         let control = Control::start(locks.state.directory(), running).unwrap();
         let ended = std::thread::spawn(move || {

@@ -71,6 +71,16 @@ pub enum LaunchError {
         pid.map(|pid| format!(" ({pid})")).unwrap_or_default()
     )]
     StateFolderTaken { directory: PathBuf, pid: Option<u32> },
+    #[error(
+        "operator `{operator}` was swapped to component {component} before checkpoint {epoch}, and that cannot be had: \
+         {reason}\nthe component of the job file is taken instead with `--component-from-file`, if it fits the state"
+    )]
+    SwappedIn { operator: String, component: String, epoch: u64, reason: String },
+    #[error(
+        "with the components that were swapped in the job does not fit together any more: {0}; change the job file \
+         back, or take the components that it names with `--component-from-file`"
+    )]
+    Graph(#[from] statehouse_engine::GraphError),
     #[error(transparent)]
     Job(JobError),
 }

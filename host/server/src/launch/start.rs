@@ -18,6 +18,8 @@ pub struct Start {
     pub fallback: bool,
     /// State that the job has no operator for is dropped.
     pub allow_non_restored_state: bool,
+    /// Operators get the component that the job file names, also where a swap has put another in its place since.
+    pub component_from_file: bool,
 }
 
 impl From<StartFrom> for Start {

@@ -50,8 +50,8 @@ impl Folder {
     fn launch_with(&self, start: &Start, set: &[&str]) -> Result<Launched, LaunchError> {
         let set: Vec<_> = set.iter().map(|set| set.parse().unwrap()).collect();
         let file = JobFile::read(&self.path("job.toml"), &set).unwrap();
-        let graph = job_graph::build(&file, &Environment::default()).unwrap();
-        launch(&file, graph, start)
+        let (graph, components) = job_graph::build(&file, &Environment::default()).unwrap();
+        launch(&file, (graph, &components), start)
     }
 
     /// Runs the job to its end; says where it resumed.

@@ -10,6 +10,7 @@ use super::catalog::Catalog;
 use super::cells::Cells;
 use super::collections::Collection;
 use super::database::Database;
+use super::migrate::Sweep;
 use super::timers::Families;
 use super::{RocksBackend, files, free};
 use crate::declaration::{self, StateDeclaration, TimerDeclaration};
@@ -61,7 +62,9 @@ impl RocksBackend {
         self.follow_schema();
         let tags = &self.tags.states;
         let both = |(from, to): &(u16, u16)| tags.contains(from) && tags.contains(to);
-        self.sweeps.retain(|sweep| both(&sweep.tags()));
+        // What could not be converted is tried again.
+        let failed = |sweep: &Sweep| sweep.is_done() && sweep.left() > 0;
+        self.sweeps.retain(|sweep| both(&sweep.tags()) && !failed(sweep));
         self.timers.serve(self.schema.timers(), &self.tags.timers);
         if self.held.is_none() {
             self.timers.forget_removed();

@@ -141,6 +141,11 @@ impl Timers {
         self.groups[index].changed.clear();
     }
 
+    /// Whether any timer of a family is set.
+    pub(super) fn has(&self, timer: TimerId) -> bool {
+        self.heads.first_time(self.families.by_id[timer.0 as usize]).is_some()
+    }
+
     /// The families of a clock that have timers, each with its earliest time.
     fn first_times(&self, domain: TimeDomain) -> impl Iterator<Item = (i64, TimerId)> {
         let families = self.families.places.iter().enumerate();

@@ -56,10 +56,11 @@ fn told(args: &ScrubArgs, report: &ScrubReport) -> anyhow::Result<()> {
         }
     }
     print::remark(format_args!(
-        "read {}, {}, {} and {} ({}), {} of which nothing needs",
+        "read {}, {}, {}, {} and {} ({}), {} of which nothing needs",
         format::counted(report.checkpoints as u64, "checkpoint"),
         format::counted(report.savepoints as u64, "savepoint"),
         format::counted(report.pins as u64, "pin"),
+        format::counted(report.components as u64, "component"),
         format::counted(report.packs as u64, "pack"),
         format::bytes(report.pack_bytes),
         format::count(report.unnamed_packs as u64),
@@ -95,6 +96,7 @@ fn entry(report: &ScrubReport) -> Value {
         "checkpoints": report.checkpoints,
         "savepoints": report.savepoints,
         "pins": report.pins,
+        "components": report.components,
         "packs": report.packs,
         "pack_bytes": report.pack_bytes,
         "unnamed_packs": report.unnamed_packs,

@@ -55,9 +55,16 @@ fn operator_text(operator: &OperatorState) -> String {
     if let Some(component) = &operator.component {
         text.push_str(&format!("  component  {component}\n"));
     }
+    if let Some(declared) = operator.declared {
+        text.push_str(&format!("  declared   {declared}\n"));
+    }
     let states = names(&operator.description["states"]);
     if !states.is_empty() {
         text.push_str(&format!("  states     {}\n", states.join(", ")));
+    }
+    let retired = retired(operator);
+    if !retired.is_empty() {
+        text.push_str(&format!("  retired    {}\n", retired.join(", ")));
     }
     if !operator.groups.is_empty() {
         let segments: Vec<&SegmentRef> = operator.groups.values().flatten().collect();
@@ -99,6 +106,17 @@ fn operator_text(operator: &OperatorState) -> String {
         }
     }
     text
+}
+
+/// What the state holds of earlier versions of the operator, which is being migrated.
+fn retired(operator: &OperatorState) -> Vec<String> {
+    let Some(retired) = &operator.retired else { return Vec::new() };
+    let states = retired["states"].as_array().into_iter().flatten().map(|state| {
+        let (name, version) = (&state["name"], &state["schema_version"]);
+        format!("{} (version {version})", name.as_str().unwrap_or_default())
+    });
+    let timers = names(&retired["timers"]);
+    states.chain(timers.into_iter().map(|name| format!("timer {name}"))).collect()
 }
 
 fn names(list: &Value) -> Vec<&str> {
@@ -151,6 +169,8 @@ fn operator_entry(operator: &OperatorState) -> Value {
     json!({
         "id": operator.id,
         "component": operator.component,
+        "declared": operator.declared_component(),
+        "retired": operator.retired,
         "parallelism": operator.parallelism,
         "description": operator.description,
         "tasks": tasks,

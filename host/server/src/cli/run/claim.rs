@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use statehouse_engine::JobHandle;
 
 use crate::launch::ClaimedSavepoint;
+use crate::live_job::LiveJob;
 
 /// Time between two looks whether there is a checkpoint.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -23,7 +23,7 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Starts to watch; without a claimed savepoint nothing runs.
-    pub(super) fn watch(claimed: Option<ClaimedSavepoint>, job: JobHandle) -> Self {
+    pub(super) fn watch(claimed: Option<ClaimedSavepoint>, job: LiveJob) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let Some(claimed) = claimed else { return Self { waiting: None, thread: None, over } };
         let done = Arc::new(AtomicBool::new(false));
@@ -44,7 +44,7 @@ impl Claim {
     }
 
     /// Ends the watch; a savepoint that is still there and stood for by now is deleted.
-    pub(super) fn finish(self, job: &JobHandle) {
+    pub(super) fn finish(self, job: &LiveJob) {
         self.over.store(true, Ordering::Release);
         if let Some(thread) = self.thread {
             thread.thread().unpark();

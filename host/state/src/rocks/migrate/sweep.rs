@@ -42,7 +42,7 @@ impl Sweep {
     }
 
     /// Whether it has come to the end.
-    pub(super) fn is_done(&self) -> bool {
+    pub(in crate::rocks) fn is_done(&self) -> bool {
         self.dirty.is_none() && self.next.is_none()
     }
 
