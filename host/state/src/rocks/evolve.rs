@@ -6,10 +6,12 @@
 //! The way back is the snapshot that was just started: its files are links, which are kept. The timers' changes since
 //! then are undone in memory.
 
+use std::sync::Arc;
+
 use super::catalog::Catalog;
 use super::cells::Cells;
 use super::collections::Collection;
-use super::database::Database;
+use super::database::{Clock, Database};
 use super::migrate::Sweep;
 use super::timers::Families;
 use super::{RocksBackend, files, free};
@@ -109,6 +111,8 @@ impl RocksBackend {
         self.sweeps.clear();
         self.dropped.clear();
         self.schema = schema;
+        // What has expired since has not expired yet.
+        self.clock = Arc::new(Clock::new());
         self.open_copy(tables.directory(), catalog)?;
         self.timers.undo(families);
         Ok(true)
