@@ -53,7 +53,7 @@ fn values(inside: &Inside, name: &str) -> Vec<(Value, Value)> {
     let filter = Filter { part, ..Filter::default() };
     block_on(inside.scan::<Error>(&view, &filter, &mut |row| {
         let row = view.json(row);
-        found.push((row["key"].clone(), row.get("value").unwrap_or(&row["time"]).clone()));
+        found.push((row["key"].clone(), row.get("value").or(row.get("time")).unwrap().clone()));
         Ok(())
     }))
     .unwrap();

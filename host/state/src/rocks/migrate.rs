@@ -187,6 +187,14 @@ impl RocksBackend {
         convert: &mut Convert<'_>,
     ) -> Result<Moved, Error> {
         let mut moved = Moved::default();
+        if sweep.is_done() {
+            if sweep.left() == 0 {
+                moved.done = true;
+                return Ok(moved);
+            }
+            // What could not be converted then may be now.
+            *sweep = self.new_sweep(values);
+        }
         let old = &self.schema.states()[values.from.0 as usize];
         let mut found = Found::new(old.value.is_words());
         if let (Some(mut dirty), Some(place)) = (sweep.dirty, self.cells.place_of(values.from)) {
