@@ -93,6 +93,9 @@ bench: build ## the figures of docs/benchmarks.md
 	$(STATEHOUSE) bench windows
 	$(STATEHOUSE) bench windows --keys 10000 --density 20
 	$(STATEHOUSE) bench checkpoint
+	$(STATEHOUSE) bench swap --schema same
+	$(STATEHOUSE) bench swap --schema changed
+	$(STATEHOUSE) bench swap --state 1GB --schema changed --swaps 20
 	cargo bench --locked -p statehouse-checkpoint --bench packs
 
 fmt: ## formats everything

@@ -64,6 +64,8 @@ pub(crate) struct Scenario {
     pub(crate) mode: Mode,
     pub(crate) drop_unclaimed: bool,
     pub(crate) restores_max: usize,
+    /// Whether the job is started with newer operators, by chance, each time.
+    pub(crate) newer: bool,
     /// The store call from which on the store fails for a while, and the process goes on.
     pub(crate) outage: Option<u64>,
     /// The store call, counted from when the job runs, that is never answered, and whether it takes effect.
@@ -117,6 +119,7 @@ impl Scenario {
             mode: Mode::ExactlyOnce,
             drop_unclaimed: false,
             restores_max: 1,
+            newer: false,
             outage: None,
             stall: None,
             savepoint_every: 400,
@@ -165,6 +168,9 @@ impl Scenario {
         let rollback = driver.roll_back(tasks.into_iter().map(|(task, _)| task).collect());
         drop((driver, publisher));
         let Rollback { to_epoch, reason, graph, warm } = rollback;
+        if let Some(conductor) = &mut self.conductor {
+            conductor.rolled_back(warm.backends());
+        }
         self.trace.push(format!("back to {to_epoch} with {} backends: {reason}", warm.backends()));
         let store = self.world.store.checkpoints();
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
@@ -189,7 +195,7 @@ impl Scenario {
             drop_unclaimed: false,
             fork: false,
         };
-        let (warm_backends, clock) = (warm.backends(), Arc::new(self.clock.clone()));
+        let clock = Arc::new(self.clock.clone());
         let plan = JobPlan {
             graph,
             settings: self.settings(),
@@ -205,9 +211,6 @@ impl Scenario {
         let job = assemble(plan).map_err(|error| error.to_string())?;
         let mut life = self.live(job, backends, folder);
         life.turns = turns;
-        if let Some(conductor) = &mut self.conductor {
-            conductor.rolled_back(warm_backends);
-        }
         Ok(life)
     }
 
@@ -223,7 +226,11 @@ impl Scenario {
         }
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
         let restore = self.restore_point(&mut store)?;
-        let versions = Versions::of(restore.as_ref().map(|restore| &restore.manifest));
+        let mut versions = Versions::of(restore.as_ref().map(|restore| &restore.manifest));
+        if self.newer {
+            versions.tally += self.random.random_range(0..2);
+            versions.ledger += self.random.random_range(0..4);
+        }
         let plan = JobPlan {
             graph: self.world.graph(&self.name, self.tardy, versions, &mut self.random),
             settings: self.settings(),

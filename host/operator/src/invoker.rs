@@ -27,6 +27,7 @@ use canary::Canary;
 use capture::Recording;
 use migration::{Migration, Unmigrated};
 
+pub use flip::Parts;
 pub use migration::{MigrationProgress, Sweep};
 
 /// What happens to a record that the operator cannot take.
@@ -200,10 +201,13 @@ impl Invoker {
         until: i64,
         moment: Moment,
     ) -> Result<bool, InvokeError> {
+        let several_names = !self.call.retired_timers().is_empty();
         let Some(backend) = &mut self.call.backend else { return Ok(false) };
-        if backend.next_timer(domain).is_none_or(|time| time > until) {
+        let Some(next) = backend.next_timer(domain).filter(|time| *time <= until) else {
             return Ok(false);
-        }
+        };
+        // A key's timers fire in the order of their times, whatever the names that they were set under.
+        let until = if several_names { next } else { until };
         let Some(due) = backend.due_timers(domain, until, TIMERS_PER_INVOCATION_MAX) else {
             return Ok(false);
         };

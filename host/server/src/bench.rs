@@ -8,6 +8,7 @@ pub mod machine;
 pub mod native;
 pub mod state;
 pub mod sum;
+pub mod swap;
 pub mod windows;
 
 /// The middle one of several measurements; of an even number the lower of the two.

@@ -33,7 +33,7 @@ impl Invoker {
     }
 
     /// The same with another limit of memory.
-    pub(super) fn capture_within(&mut self, batches: u32, bytes_max: usize) {
+    pub(crate) fn capture_within(&mut self, batches: u32, bytes_max: usize) {
         let (states, timers) = match &self.call.backend {
             Some(backend) => {
                 let (states, timers) = backend.declared();

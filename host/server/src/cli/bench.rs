@@ -13,6 +13,7 @@ use crate::bench::boundary;
 use crate::bench::checkpoint::{self, CheckpointSettings, Part};
 use crate::bench::state::{self, Kind, StateSettings};
 use crate::bench::sum::{self, SumFigures, SumSettings};
+use crate::bench::swap::{self, Schema, SwapSettings};
 use crate::bench::windows::{self, WindowSettings};
 use crate::bench::{guest, machine};
 use crate::environment::Environment;
@@ -26,13 +27,15 @@ use crate::job_file::{BackendKind, ByteSize};
   statehouse bench sum --keys 5000000 --operator native --checkpoint-interval off --json
   statehouse bench sum --backend rocksdb --value-bytes 200
   statehouse bench state --kinds value,map
-  statehouse bench checkpoint --state 500MiB --directory /data")]
+  statehouse bench checkpoint --state 500MiB --directory /data
+  statehouse bench swap --state 1GiB --schema changed")]
 pub(super) enum BenchVerb {
     Boundary(BoundaryArgs),
     Sum(SumArgs),
     State(StateArgs),
     Windows(WindowsArgs),
     Checkpoint(CheckpointArgs),
+    Swap(SwapArgs),
 }
 
 /// Measure what the boundary between host and component costs, by the work of an operator
@@ -167,6 +170,39 @@ pub(super) struct CheckpointArgs {
     json: bool,
 }
 
+/// Measure swaps of a running job's operator: the pause, rolling back, sweeping; beside a stop, restart and resume
+#[derive(Debug, Args)]
+pub(super) struct SwapArgs {
+    /// Bytes of keys and values
+    #[arg(long, value_name = "SIZE", default_value = "10MB", value_parser = size)]
+    state: u64,
+    /// Whether the new operator takes values as they are or converts each
+    #[arg(long, value_enum, default_value_t = Schema::Same)]
+    schema: Schema,
+    /// Where the state is
+    #[arg(long, value_enum, default_value_t = BackendArg::Heap)]
+    backend: BackendArg,
+    /// How long the value of a key is, at least 8
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(8..=1_000_000))]
+    value_bytes: u32,
+    /// Tasks of the operator
+    #[arg(long, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128))]
+    parallelism: u32,
+    /// Swaps that are kept; default: 100, of more than 2 GiB of state 20
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    swaps: Option<u32>,
+    /// Swaps that are rolled back, and restarts
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repetitions: u32,
+    /// Where checkpoints and files of state go: into a folder `statehouse-bench` in it, which is emptied and removed;
+    /// default: a folder among the system's temporary files
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 fn size(text: &str) -> Result<u64, String> {
     let size = ByteSize::parse(text).filter(|size| size.0 > 0);
     size.map(|size| size.0).ok_or_else(|| "write a size like `500MiB` or `2GiB`".to_owned())
@@ -184,6 +220,15 @@ struct GuestArgs {
 enum BackendArg {
     Heap,
     Rocksdb,
+}
+
+impl From<BackendArg> for BackendKind {
+    fn from(backend: BackendArg) -> Self {
+        match backend {
+            BackendArg::Heap => Self::Heap,
+            BackendArg::Rocksdb => Self::Rocksdb,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -246,6 +291,7 @@ pub(super) fn run(verb: BenchVerb) -> anyhow::Result<ExitCode> {
             }
         }
         BenchVerb::Checkpoint(args) => measure_checkpoints(&args)?,
+        BenchVerb::Swap(args) => measure_swaps(&args)?,
         BenchVerb::Windows(args) => {
             let component = component(&args.guest)?;
             machine::pin(1).context("cannot choose processors")?;
@@ -290,6 +336,30 @@ fn measure_checkpoints(args: &CheckpointArgs) -> anyhow::Result<()> {
     }
 }
 
+/// States above this are swapped fewer times by default: each takes a checkpoint, and a sweep if values are converted.
+const MANY_SWAPS_BYTES_MAX: u64 = 2 << 30;
+
+fn measure_swaps(args: &SwapArgs) -> anyhow::Result<()> {
+    let swaps = args.swaps.unwrap_or(if args.state > MANY_SWAPS_BYTES_MAX { 20 } else { 100 });
+    let settings = SwapSettings {
+        state_bytes: args.state,
+        schema: args.schema,
+        backend: args.backend.into(),
+        value_bytes: args.value_bytes as usize,
+        parallelism: args.parallelism,
+        swaps: swaps as usize,
+        repetitions: args.repetitions as usize,
+    };
+    let directory = working_directory(args.directory.as_deref());
+    let figures = swap::run(&settings, &directory);
+    let _ = std::fs::remove_dir_all(&directory);
+    let figures = figures.map_err(|error| anyhow!(error))?;
+    match args.json {
+        true => print::json(&figures),
+        false => print::data(swap::text(&figures)),
+    }
+}
+
 /// The folder that a benchmark makes and removes.
 fn working_directory(given: Option<&std::path::Path>) -> PathBuf {
     match given {
@@ -300,10 +370,7 @@ fn working_directory(given: Option<&std::path::Path>) -> PathBuf {
 
 fn measure_sum(args: &SumArgs) -> anyhow::Result<SumFigures> {
     let settings = SumSettings {
-        backend: match args.backend {
-            BackendArg::Heap => BackendKind::Heap,
-            BackendArg::Rocksdb => BackendKind::Rocksdb,
-        },
+        backend: args.backend.into(),
         value_bytes: args.value_bytes.map(|bytes| bytes as usize),
         keys: args.keys,
         records: args.records,

@@ -7,6 +7,7 @@ use super::migration::digits;
 use super::states::{
     BY_NAME, GAP, ITEMS, RETRY, SHORT, SUM, TEXT, TOTAL, WINDOW, setup, state, timer,
 };
+use crate::backend::Now;
 use crate::declaration::{KeyLayout, StateDeclaration, TimeDomain, ValueLayout};
 
 pub(super) fn run(make: Make<'_>) {
@@ -15,6 +16,7 @@ pub(super) fn run(make: Make<'_>) {
     a_hold_ends(make);
     it_can_be_held_again(make);
     what_comes_and_goes_is_as_before(make);
+    time_goes_back_as_well(make);
 }
 
 /// Holds, right behind the start of a snapshot.
@@ -223,4 +225,30 @@ fn what_comes_and_goes_is_as_before(make: Make<'_>) {
     driver.ops(BY_NAME, &all[0], [Op::Clear]);
     assert_eq!(driver.values(TEXT), 0);
     driver.assert_entries(0);
+}
+
+/// What expired on the way has not expired when the way is gone back: the snapshot after it holds that.
+fn time_goes_back_as_well(make: Make<'_>) {
+    let mut driver = Driver::new(make, &setup(KeyLayout::U64));
+    let at = |processing_time| Now { processing_time, ..Now::default() };
+    let states = driver.setup.states.clone();
+    driver.now = at(100);
+    for key in keys() {
+        driver.put(SHORT, &key, 5);
+    }
+    hold(&mut driver, 1);
+    driver.finish();
+    driver.now = at(10_000);
+    for key in keys() {
+        assert_eq!(driver.get(SHORT, &key), None);
+        driver.put(SUM, &key, 1);
+    }
+    revert(&mut driver, (&states, 3));
+    let copy = restored(make, &mut driver, 2);
+    for mut back in [copy, driver] {
+        back.now = at(105);
+        for key in keys() {
+            assert_eq!(back.get(SHORT, &key), Some(5.into()));
+        }
+    }
 }

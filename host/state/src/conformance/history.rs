@@ -1,5 +1,6 @@
 //! Random histories of a backend, held against a model made of ordered maps.
 
+mod evolving;
 mod model;
 mod segments;
 #[cfg(test)]
@@ -66,6 +67,22 @@ pub enum Step {
     Advance(u8),
     /// The running snapshot, or the last one, is not kept.
     Lose,
+    /// A state gets a newer form.
+    Retire(u8),
+    /// States change places.
+    Rotate(u8),
+    /// Values of an older form move, for these keys.
+    #[expect(missing_docs, reason = "the names say it")]
+    Move { state: u8, keys: Vec<u8> },
+    /// Some values of an older form move.
+    #[expect(missing_docs, reason = "the names say it")]
+    Sweep { state: u8, limit: u8 },
+    /// A snapshot starts and the backend is held, if none runs.
+    Hold,
+    /// It is not held any more.
+    Release,
+    /// It goes back, if it is held.
+    Revert,
     /// The task dies, and is restored from the last snapshot that was kept, on the other backend.
     Die,
 }
@@ -102,6 +119,8 @@ pub fn check(
         must_be_full: true,
         chain: Chain::default(),
         kept: Model::default(),
+        kept_setup: None,
+        held: None,
     };
     for step in steps {
         history.play(step);
@@ -139,6 +158,9 @@ struct History<'a> {
     must_be_full: bool,
     chain: Chain,
     kept: Model,
+    /// What was served when the last snapshot was made.
+    kept_setup: Option<Setup>,
+    held: Option<evolving::Held>,
 }
 
 impl History<'_> {
@@ -177,6 +199,19 @@ impl History<'_> {
                 self.running = None;
                 self.must_be_full = true;
             }
+            Step::Retire(state) => self.retire(*state),
+            Step::Rotate(places) => self.rotate(*places),
+            Step::Move { state, keys: numbers } => {
+                self.move_keys(*state, numbers);
+                keys.extend(numbers);
+            }
+            Step::Sweep { state, limit } => {
+                self.sweep(*state, *limit);
+                keys.extend(0..KEYS);
+            }
+            Step::Hold => self.hold(),
+            Step::Release => self.release(),
+            Step::Revert => self.revert(),
             Step::Die => {
                 self.die();
                 keys.extend(0..KEYS);
@@ -188,7 +223,7 @@ impl History<'_> {
     fn commit(&mut self, writes: &[Write], timers: &[Timer], records_have_times: bool) {
         let mut batch = Batch::default();
         for write in writes {
-            let state = u32::from(write.state) % self.setup.states.len() as u32;
+            let state = u32::from(write.state) % self.active() as u32;
             let key = self.key(write.key);
             if records_have_times {
                 let time = self.event_time + i64::from(write.key % 24) - 12;
@@ -273,6 +308,7 @@ impl History<'_> {
         let started = self.driver.backend.start_snapshot(self.epoch, full);
         assert_eq!(started.is_ok(), self.running.is_none(), "one snapshot at a time: {started:?}");
         if started.is_ok() {
+            self.held = None;
             self.must_be_full |= full;
             self.running = Some(Running {
                 at_start: self.model.clone(),
@@ -291,6 +327,7 @@ impl History<'_> {
         self.must_be_full = false;
         self.chain.add(snapshot);
         self.kept = running.at_start;
+        self.kept_setup = Some(self.setup.clone());
         self.check_restored();
     }
 
@@ -310,6 +347,10 @@ impl History<'_> {
 
     fn die(&mut self) {
         self.makes.swap(0, 1);
+        if let Some(setup) = &self.kept_setup {
+            self.setup = setup.clone();
+        }
+        self.held = None;
         let now = self.driver.now;
         self.driver = self.chain.restore(self.makes[0], &self.setup, 1).remove(0);
         self.driver.now = now;

@@ -79,6 +79,7 @@ impl HeapBackend {
         if self.held.take().is_none() {
             return;
         }
+        self.invocation.end();
         for group in &mut self.groups {
             if let Some(undo) = group.undo.take() {
                 self.doomed.undo(*undo);
@@ -100,6 +101,8 @@ impl HeapBackend {
         self.limit_undo();
         let Some(held) = self.held.take() else { return Ok(false) };
         self.invocation.end();
+        // What has expired since has not expired yet: the next snapshot must hold it.
+        self.invocation.forget_time();
         self.expired.clear();
         (self.running, self.cursor) = (None, None);
         let take = |group: &mut super::group::Group| group.undo.take();

@@ -126,6 +126,11 @@ impl Invocation {
         std::mem::take(&mut self.removed)
     }
 
+    /// As before the first invocation.
+    pub(super) fn forget_time(&mut self) {
+        self.now = Now::default();
+    }
+
     /// The time of the invocation.
     pub(super) fn now(&self) -> Now {
         self.now

@@ -59,7 +59,6 @@ impl HeapBackend {
                     done = gathered.done;
                     self.apply(&source, gathered, &mut moved, convert)?;
                 }
-                self.find_moved(&source);
             }
             Which::Next(limit) => {
                 let cursor = self.cursor.take().filter(|cursor| cursor.values == values);
@@ -67,16 +66,24 @@ impl HeapBackend {
                 // Rows and groups without values count less, but they count.
                 let (mut left, mut budget) = (limit, limit.saturating_mul(8).saturating_add(1024));
                 while left > 0 && budget > 0 && !moved.done {
-                    let mut rows = left.min(ROWS_MAX);
+                    let (first, mut rows) = (at.at, left.min(ROWS_MAX));
                     left -= rows;
                     let gathered = self.gather(&source, false, &mut at, &mut rows, &mut budget);
                     left += rows;
                     moved.done = gathered.done;
                     self.apply(&source, gathered, &mut moved, convert)?;
+                    for group in &mut self.groups[first..at.at] {
+                        group.compact(&self.layouts, self.version);
+                    }
                 }
                 if !moved.done {
                     self.cursor = Some(Cursor { values, at });
                 }
+            }
+        }
+        if moved.moved > 0 && self.invocation.slots() > 0 {
+            for (sheet, layout) in self.layouts.iter().enumerate() {
+                self.invocation.find_again(sheet, &self.groups, layout);
             }
         }
         Ok(moved)
@@ -169,15 +176,6 @@ impl HeapBackend {
                     Some(value) => entries.set(&mut change, point, value),
                     None => entries.remove(&mut change, point),
                 }
-            }
-        }
-    }
-
-    /// Finds the rows of the invocation again where some were added or moved.
-    fn find_moved(&mut self, source: &Source) {
-        for home in [source.from, source.to] {
-            if let Home::Column { sheet, .. } = home {
-                self.invocation.find_again(sheet, &self.groups, &self.layouts[sheet]);
             }
         }
     }

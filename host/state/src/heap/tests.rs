@@ -3,6 +3,7 @@
 
 mod clean_up;
 mod large;
+mod swap;
 
 use proptest::prelude::*;
 

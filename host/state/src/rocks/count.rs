@@ -23,14 +23,13 @@ impl RocksBackend {
     /// How many values or entries a state has. None only if there are none.
     pub(super) fn count_values(&self, state: StateId) -> u64 {
         let Some(&tag) = self.tags.states.get(state.0 as usize) else { return 0 };
-        let sweep = self.sweeps.iter().find(|sweep| sweep.from_tag() == tag);
+        let sweep = self.sweeps.iter().find(|sweep| sweep.old_tag() == tag);
         // What a sweep has been through is what it left behind.
         let outside = match sweep {
             Some(sweep) if sweep.dirty.is_none() => sweep.left(),
             _ => self.cells.place_of(state).map_or(0, |place| self.cells.dirty_values(place)),
         };
-        let mut first = Vec::new();
-        keys::push_head(&mut first, self.range.start as u16, tag);
+        let first = keys::first(self.range.start, tag);
         let from = match sweep {
             Some(sweep) => sweep.next.as_ref(),
             None => Some(&first),
@@ -56,8 +55,8 @@ impl RocksBackend {
         let words = self.schema.key().is_words();
         let (mut counted, mut looks) = (0, LOOKS_MAX);
         let limits = Limits { seeks: usize::MAX, gone: GONE_MAX };
-        let tag = (tag, self.range.end);
-        let stop = walk::groups(&self.database, tag, from, limits, &mut |key, _| {
+        let part = (from, &keys::first(self.range.end, 0)[..]);
+        let stop = walk::groups(&self.database, tag, part, limits, &mut |key, _| {
             looks -= 1;
             let (cell, _) =
                 keys::read_key(key, words).ok_or_else(|| self.database.damaged("a key"))?;
@@ -78,25 +77,19 @@ impl RocksBackend {
 
     /// About how many values a state has in tables, by its share of their size.
     fn estimate(&self, tag: u16) -> u64 {
-        let groups: Vec<u16> = self.range.iter().map(|group| group.0).collect();
-        let step = groups.len().div_ceil(SAMPLED_MAX).max(1);
-        let head = |group: u16, tag: u16| {
-            let mut key = Vec::new();
-            keys::push_head(&mut key, group, tag);
-            key
-        };
-        let sampled = groups.iter().step_by(step);
-        let mut ranges: Vec<_> =
-            sampled.map(|&group| (head(group, tag), head(group, tag + 1))).collect();
+        let groups = self.range.len();
+        let step = groups.div_ceil(SAMPLED_MAX).max(1);
+        let sampled = (self.range.start..self.range.end).step_by(step);
+        let part = |group| (keys::first(group, tag), keys::first(group, tag + 1));
+        let mut ranges: Vec<_> = sampled.map(part).collect();
         let samples = ranges.len() as u64;
-        let (start, end) = (self.range.start as u16, self.range.end as u16);
-        ranges.push((head(start, 0), head(end, 0)));
+        ranges.push((keys::first(self.range.start, 0), keys::first(self.range.end, 0)));
         let ranges: Vec<_> = ranges.iter().map(|(from, to)| Range::new(from, to)).collect();
         let sizes = self.database.db().get_approximate_sizes(&ranges);
         let Some((&all, parts)) = sizes.split_last() else { return 0 };
         let part: u64 = parts.iter().sum();
         let keys = self.database.property("rocksdb.estimate-num-keys");
-        let part = u128::from(part) * groups.len() as u128 / u128::from(samples.max(1));
+        let part = u128::from(part) * groups as u128 / u128::from(samples.max(1));
         let share = part * u128::from(keys) / u128::from(all.max(1));
         u64::try_from(share).unwrap_or(keys).min(keys)
     }

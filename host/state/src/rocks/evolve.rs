@@ -6,10 +6,13 @@
 //! The way back is the snapshot that was just started: its files are links, which are kept. The timers' changes since
 //! then are undone in memory.
 
+use std::sync::Arc;
+
 use super::catalog::Catalog;
 use super::cells::Cells;
 use super::collections::Collection;
-use super::database::Database;
+use super::database::{Clock, Database};
+use super::migrate::Sweep;
 use super::timers::Families;
 use super::{RocksBackend, files, free};
 use crate::declaration::{self, StateDeclaration, TimerDeclaration};
@@ -61,7 +64,9 @@ impl RocksBackend {
         self.follow_schema();
         let tags = &self.tags.states;
         let both = |(from, to): &(u16, u16)| tags.contains(from) && tags.contains(to);
-        self.sweeps.retain(|sweep| both(&sweep.tags()));
+        // What could not be converted is tried again.
+        let failed = |sweep: &Sweep| sweep.is_done() && sweep.left() > 0;
+        self.sweeps.retain(|sweep| both(&sweep.tags()) && !failed(sweep));
         self.timers.serve(self.schema.timers(), &self.tags.timers);
         if self.held.is_none() {
             self.timers.forget_removed();
@@ -106,6 +111,8 @@ impl RocksBackend {
         self.sweeps.clear();
         self.dropped.clear();
         self.schema = schema;
+        // What has expired since has not expired yet.
+        self.clock = Arc::new(Clock::new());
         self.open_copy(tables.directory(), catalog)?;
         self.timers.undo(families);
         Ok(true)

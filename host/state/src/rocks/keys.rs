@@ -88,6 +88,13 @@ pub(super) fn head(key: &[u8]) -> Option<(u16, u16)> {
     Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
+/// The first key of a group and tag. That of the group after the last is the end of all groups.
+pub(super) fn first(group: u32, tag: u16) -> Vec<u8> {
+    let mut key = Vec::with_capacity(HEAD);
+    push_head(&mut key, group as u16, tag);
+    key
+}
+
 /// The group of a key, and what follows its tag.
 pub(super) fn split(key: &[u8]) -> Option<(u16, &[u8])> {
     Some((head(key)?.0, &key[HEAD..]))

@@ -16,6 +16,7 @@ use crate::column::{BytesColumn, Column};
 use crate::declaration::{StateDeclaration, StateId, StateKind};
 use crate::error::Error;
 use crate::evolve::{Convert, Move, Moved, NotMoved, Which};
+use crate::key::KeyGroup;
 use crate::segment::{Cell, Stamped};
 use crate::ttl::NO_STAMP;
 use crate::writes::WriteSet;
@@ -29,6 +30,9 @@ const ENTRIES_MAX: usize = 1 << 14;
 /// Groups that a sweep looks for in one call, at least, and values for each of them.
 const GROUPS_MIN: usize = 4;
 const VALUES_PER_GROUP: usize = 64;
+
+/// Keys in a row that are gone, and that a sweep passes over in one call.
+const GONE_MAX: u64 = if cfg!(test) { 20 } else { 20_000 };
 
 /// Keys that a sweep looks at for each that it is to move: others may have moved already.
 const LOOKS: usize = 8;
@@ -45,7 +49,7 @@ impl RocksBackend {
         self.unchanged = false;
         let tags = (self.tag(values.from), self.tag(values.to));
         // Whatever a sweep the other way has seen is not all any more.
-        self.sweeps.retain(|sweep| sweep.from_tag() != tags.1);
+        self.sweeps.retain(|sweep| sweep.old_tag() != tags.1);
         let found = self.sweeps.iter().position(|sweep| sweep.tags() == tags);
         let mut sweep = found.map(|at| self.sweeps.swap_remove(at));
         let moved = match which {
@@ -63,7 +67,7 @@ impl RocksBackend {
     pub(super) fn forget_sweeps(&mut self, writes: &WriteSet) {
         let tags = &self.tags.states;
         self.sweeps.retain(|sweep| {
-            let from = tags.iter().position(|tag| *tag == sweep.from_tag());
+            let from = tags.iter().position(|tag| *tag == sweep.old_tag());
             from.is_some_and(|id| writes.of(StateId(id as u32)).is_none())
         });
     }
@@ -89,8 +93,7 @@ impl RocksBackend {
     fn new_sweep(&self, values: Move) -> Sweep {
         let tags = (self.tag(values.from), self.tag(values.to));
         let place = self.cells.place_of(values.from);
-        let mut first = Vec::new();
-        keys::push_head(&mut first, self.range.start as u16, tags.0);
+        let first = keys::first(self.range.start, tags.0);
         Sweep::new(tags, place.map(|place| self.cells.dirty_from(place)), first)
     }
 
@@ -110,12 +113,16 @@ impl RocksBackend {
             self.move_entries(values, sweep, convert, &mut moved)?;
             return Ok(moved);
         };
-        let outcome = self.cells.move_slots(&self.database, (from, to), convert, &mut moved);
+        let past = |group: KeyGroup, key: Cell<'_>| {
+            sweep.as_ref().is_some_and(|sweep| sweep.is_past_key(group, key))
+        };
+        let ends = (from, to);
+        let outcome = self.cells.move_slots(&self.database, ends, &past, convert, &mut moved);
         if let Some(sweep) = sweep.as_mut().filter(|sweep| sweep.left() > 0) {
             let mut key = Vec::new();
             for slot in 0..self.invocation.hashes.len() as u32 {
                 key.clear();
-                self.invocation.push_prefix(&mut key, sweep.from_tag(), slot);
+                self.invocation.push_prefix(&mut key, sweep.old_tag(), slot);
                 let (hash, cell) = (slot as usize, self.invocation.key(slot as usize));
                 let cached = self.cells.cached(from, self.invocation.hashes[hash], cell);
                 if matches!(cached, Cached::Absent { .. }) {
@@ -180,6 +187,14 @@ impl RocksBackend {
         convert: &mut Convert<'_>,
     ) -> Result<Moved, Error> {
         let mut moved = Moved::default();
+        if sweep.is_done() {
+            if sweep.left() == 0 {
+                moved.done = true;
+                return Ok(moved);
+            }
+            // What could not be converted then may be now.
+            *sweep = self.new_sweep(values);
+        }
         let old = &self.schema.states()[values.from.0 as usize];
         let mut found = Found::new(old.value.is_words());
         if let (Some(mut dirty), Some(place)) = (sweep.dirty, self.cells.place_of(values.from)) {
@@ -213,11 +228,9 @@ impl RocksBackend {
         let (stamped, words) = (declared.ttl.is_some(), declared.value.is_words());
         let key_words = self.schema.key().is_words();
         let place = self.cells.place_of(state);
+        let tag = sweep.old_tag();
         let mut looks = limit.saturating_mul(LOOKS);
-        let seeks = (limit / VALUES_PER_GROUP).max(GROUPS_MIN);
-        let limits = Limits { seeks, gone: 0 };
-        let tag = (sweep.from_tag(), self.range.end);
-        let stop = walk::groups(&self.database, tag, from, limits, &mut |key, value| {
+        let mut visit = |key: &[u8], value: &[u8]| {
             if looks == 0 || found.is_full(limit) {
                 return Ok(false);
             }
@@ -241,10 +254,25 @@ impl RocksBackend {
                 found.push(group, hash, rest, value);
             }
             Ok(true)
-        })?;
-        Ok(match stop {
+        };
+        let seeks = (limit / VALUES_PER_GROUP).max(GROUPS_MIN);
+        let limits = Limits { seeks, gone: GONE_MAX };
+        let all = (from, &keys::first(self.range.end, 0)[..]);
+        Ok(match walk::groups(&self.database, tag, all, limits, &mut visit)? {
             Stop::At(key) => Some(key),
-            Stop::End | Stop::Gone => None,
+            Stop::Gone(key) if key.as_slice() > from => Some(key),
+            Stop::Gone(_) => {
+                // Where that many are gone, one group is enough for one call.
+                let (group, _) = keys::head(from).ok_or_else(|| self.database.damaged("a key"))?;
+                let after = u32::from(group) + 1;
+                let rest = (from, &keys::first(group.into(), tag + 1)[..]);
+                let limits = Limits { seeks: 1, gone: 0 };
+                match walk::groups(&self.database, tag, rest, limits, &mut visit)? {
+                    Stop::At(key) => Some(key),
+                    _ => (after < self.range.end).then(|| keys::first(after, tag)),
+                }
+            }
+            Stop::End => None,
         })
     }
 
@@ -284,7 +312,8 @@ impl RocksBackend {
                 stays[row] = true;
                 continue;
             }
-            (key.clear(), value.clear());
+            key.clear();
+            value.clear();
             found.push_key(&mut key, to, row);
             let new = Stamped { value: picked.cell(at), stamp: stamp(row) };
             keys::push_value(&mut value, stamped, new);
@@ -304,14 +333,14 @@ impl RocksBackend {
             let new = Stamped { value: picked.cell(at), stamp: stamp(row) };
             self.note_stored(values.to, found, row, Some(new));
         }
-        for row in 0..found.len() {
+        for (row, stays) in stays.into_iter().enumerate() {
             key.clear();
             found.push_key(&mut key, from, row);
-            if !stays[row] {
+            if !stays {
                 self.note_stored(values.from, found, row, None);
             }
             match &mut sweep {
-                Some(sweep) if stays[row] => sweep.leave(&key),
+                Some(sweep) if stays => sweep.leave(&key),
                 Some(sweep) => sweep.gone(&key),
                 None => {}
             }

@@ -13,8 +13,8 @@ pub(super) enum Stop {
     End,
     /// It goes on with this key.
     At(Vec<u8>),
-    /// Too much in a row was not there any more.
-    Gone,
+    /// From this key on too much in a row was not there any more.
+    Gone(Vec<u8>),
 }
 
 /// What a walk may do.
@@ -26,43 +26,53 @@ pub(super) struct Limits {
     pub(super) gone: u64,
 }
 
-/// Calls with the keys and values of a tag from a key on, group by group up to a group, until told to stop.
+/// Is called with a key and its value. Whether to go on.
+type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool, Error> + 'v;
+
+/// Is called with the number of a prefix, a key that begins so, and its value. Whether to go on.
+type VisitPrefixed<'v> = dyn FnMut(usize, &[u8], &[u8]) -> Result<bool, Error> + 'v;
+
+/// Calls with the keys and values of a tag from a key on, group by group up to a key, until told to stop.
 pub(super) fn groups(
     database: &Database,
-    (tag, end_group): (u16, u32),
-    from: &[u8],
+    tag: u16,
+    (from, end): (&[u8], &[u8]),
     limits: Limits,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, Error>,
+    visit: &mut Visit<'_>,
 ) -> Result<Stop, Error> {
     let mut read_options = ReadOptions::default();
     read_options.fill_cache(false);
     read_options.set_max_skippable_internal_keys(limits.gone);
-    read_options.set_iterate_upper_bound((end_group as u16).to_be_bytes());
+    read_options.set_iterate_upper_bound(end);
     let mut rows = database.db().raw_iterator_opt(read_options);
-    let mut seek = from.to_vec();
+    let mut next = from.to_vec();
     for _ in 0..limits.seeks {
-        rows.seek(&seek);
+        rows.seek(&next);
         loop {
             let Some((key, value)) = rows.item() else {
                 return match rows.status() {
-                    Err(error) if error.kind() == ErrorKind::Incomplete => Ok(Stop::Gone),
+                    Err(error) if error.kind() == ErrorKind::Incomplete => Ok(Stop::Gone(next)),
                     Err(error) => Err(database.error("read", &error)),
                     Ok(()) => Ok(Stop::End),
                 };
             };
             let (group, found) = keys::head(key).ok_or_else(|| database.damaged("a key"))?;
             if found != tag {
-                seek.clear();
-                keys::push_head(&mut seek, group + u16::from(found > tag), tag);
+                next.clear();
+                keys::push_head(&mut next, group + u16::from(found > tag), tag);
                 break;
             }
             if !visit(key, value)? {
                 return Ok(Stop::At(key.to_vec()));
             }
+            next.clear();
+            next.extend_from_slice(key);
+            // The first key after it.
+            next.push(0);
             rows.next();
         }
     }
-    Ok(Stop::At(seek))
+    Ok(Stop::At(next))
 }
 
 /// Calls with the keys and values that begin with one of some prefixes, which are in order, from the prefix of this
@@ -71,7 +81,7 @@ pub(super) fn prefixes(
     database: &Database,
     prefixes: &[Vec<u8>],
     (first, from): (usize, Option<Vec<u8>>),
-    visit: &mut dyn FnMut(usize, &[u8], &[u8]) -> Result<bool, Error>,
+    visit: &mut VisitPrefixed<'_>,
 ) -> Result<Option<(usize, Vec<u8>)>, Error> {
     let Some(last) = prefixes.last() else { return Ok(None) };
     let mut read_options = ReadOptions::default();

@@ -20,7 +20,7 @@ pub(super) struct Model {
     pub(super) entries: ByEntry<Stamped>,
     pub(super) timers: BTreeSet<(u32, Datum, i64, u64)>,
     /// The backend's numbers of those list elements that were asked for: element by number.
-    numbers: ByEntry<Datum>,
+    pub(super) numbers: ByEntry<Datum>,
 }
 
 /// What was written since the last snapshot started.

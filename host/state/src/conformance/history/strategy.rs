@@ -36,6 +36,14 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (time.clone(), time).prop_map(|(processing, event)| Step::Time { processing, event }),
         4 => proptest::bool::weighted(0.2).prop_map(|full| Step::Start { full }),
         10 => (0..40_u8).prop_map(Step::Advance),
+        2 => any::<u8>().prop_map(Step::Retire),
+        1 => any::<u8>().prop_map(Step::Rotate),
+        3 => (any::<u8>(), vec(0..super::KEYS, 0..20))
+            .prop_map(|(state, keys)| Step::Move { state, keys }),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(state, limit)| Step::Sweep { state, limit }),
+        2 => Just(Step::Hold),
+        1 => Just(Step::Release),
+        2 => Just(Step::Revert),
         1 => Just(Step::Lose),
         1 => Just(Step::Die),
     ]

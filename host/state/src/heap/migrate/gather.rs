@@ -177,7 +177,9 @@ impl HeapBackend {
                 (at.row, at.moves) = (0, sheet.moves);
             }
             if at.row >= sheet.table.end() || sheet.table.values(from.1) == 0 {
-                self.leave_group(at, from.0);
+                let next = self.groups.get(at.at + 1);
+                let moves = next.map_or(0, |group| group.sheets.get(from.0).moves);
+                *at = Position { at: at.at + 1, row: 0, moves, ..Position::default() };
                 continue;
             }
             if at.row == 0 && from.0 != to.0 {
@@ -192,13 +194,6 @@ impl HeapBackend {
             at.row += 1;
         }
         found.done = true;
-    }
-
-    /// Gives the memory of a group back that nothing is left in, and goes on to the next one.
-    fn leave_group(&mut self, at: &mut Position, sheet: usize) {
-        self.groups[at.at].compact(&self.layouts, self.version);
-        let next = self.groups.get(at.at + 1).map_or(0, |group| group.sheets.get(sheet).moves);
-        *at = Position { at: at.at + 1, row: 0, moves: next, ..Position::default() };
     }
 
     /// Makes room for all that is about to come into a group's sheet, so that it does not grow by and by.

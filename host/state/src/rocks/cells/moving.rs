@@ -1,9 +1,10 @@
 //! Values that leave one cell for another, and what the caches know of those that RocksDB moves.
 
-use super::{Cells, Place};
+use super::{CellSet, Cells, Place};
 use crate::column::Column;
 use crate::error::Error;
 use crate::evolve::{Convert, Moved, NotMoved};
+use crate::key::KeyGroup;
 use crate::rocks::cache::{CellLayout, DELTA, DIRTY, KNOWN, PRESENT};
 use crate::rocks::database::Database;
 use crate::rocks::keys;
@@ -143,15 +144,16 @@ impl Cells {
         Ok(more)
     }
 
-    /// Moves the values of the invocation's keys.
+    /// Moves the values of the invocation's keys. Keys that are `past` have none: RocksDB is not asked.
     pub(in crate::rocks) fn move_slots(
         &mut self,
         database: &Database,
         (from, to): (Place, Place),
+        past: &dyn Fn(KeyGroup, Cell<'_>) -> bool,
         convert: &mut Convert<'_>,
         moved: &mut Moved,
     ) -> Result<(), Error> {
-        let rows = self.sets[from.0].rows.clone();
+        let rows = self.sets[from.0].unknown(from.1, past);
         self.sets[from.0].fetch(database, from.1, rows)?;
         let mut slots = self.present(from);
         if slots.is_empty() {
@@ -243,5 +245,26 @@ impl Cells {
         if !layout.words {
             set.table.note_dirty_bytes(layout, row);
         }
+    }
+}
+
+impl CellSet {
+    /// The invocation's rows of which nothing is known yet. Those that are `past` are known to have nothing.
+    fn unknown(&mut self, cell: usize, past: &dyn Fn(KeyGroup, Cell<'_>) -> bool) -> Vec<u32> {
+        let layout = &self.layout.cells[cell];
+        let mut unknown = Vec::new();
+        for &row in &self.rows {
+            if self.table.mark(layout, row) & KNOWN != 0 {
+                continue;
+            }
+            let group = self.key_groups.group_of(self.table.hash(row));
+            let dirty = self.table.mark(layout, row) & DIRTY != 0;
+            if !dirty && past(group, self.table.key(&self.layout, row)) {
+                self.table.set_mark(layout, row, KNOWN);
+            } else {
+                unknown.push(row);
+            }
+        }
+        unknown
     }
 }

@@ -1,8 +1,12 @@
 //! How far a sweep has come: the values that lie before it have moved, or could not be converted.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use crate::key::KeyGroup;
 use crate::rocks::cells::DirtyFrom;
+use crate::rocks::keys;
+use crate::segment::Cell;
 
 /// Values that could not be converted and are remembered one by one.
 const LEFT_MAX: usize = 100_000;
@@ -33,12 +37,12 @@ impl Sweep {
     }
 
     /// The tag of the state that is swept.
-    pub(in crate::rocks) fn from_tag(&self) -> u16 {
+    pub(in crate::rocks) fn old_tag(&self) -> u16 {
         self.tags.0
     }
 
     /// Whether it has come to the end.
-    pub(super) fn is_done(&self) -> bool {
+    pub(in crate::rocks) fn is_done(&self) -> bool {
         self.dirty.is_none() && self.next.is_none()
     }
 
@@ -46,6 +50,24 @@ impl Sweep {
     pub(super) fn is_past(&self, after: &[u8]) -> bool {
         let past = self.next.as_deref().is_none_or(|next| next >= after);
         self.dirty.is_none() && past && self.left() == 0
+    }
+
+    /// Whether the value of a key has moved.
+    pub(super) fn is_past_key(&self, group: KeyGroup, key: Cell<'_>) -> bool {
+        if self.dirty.is_some() || self.left() > 0 {
+            return false;
+        }
+        let Some((next, rest)) = self.next.as_deref().and_then(keys::split) else {
+            return self.next.is_none();
+        };
+        match group.0.cmp(&next) {
+            Ordering::Equal => {
+                let mut bytes = Vec::new();
+                keys::push_key(&mut bytes, key);
+                bytes.as_slice() < rest
+            }
+            order => order.is_lt(),
+        }
     }
 
     /// How many values were left behind.
