@@ -25,7 +25,7 @@ pub(crate) struct Tallied {
     pub(crate) kept: u32,
     pub(crate) rolled_back: u32,
     pub(crate) refused: u32,
-    /// Those whose process died, or whose job ended, in between.
+    /// Those in the middle of which the process died.
     pub(crate) lost: u32,
     /// Backends that were taken back in memory.
     pub(crate) warm: usize,
@@ -58,6 +58,8 @@ pub(crate) struct Conductor {
     pub(crate) tallied: Tallied,
     /// The versions of the newest operators that were asked for. Numbers are not used twice.
     version: u32,
+    /// Whether there will be no more of them in this run.
+    over: bool,
     /// The swap under way, and whether its operators are to be kept if nothing happens.
     swap: Option<(SwapTicket, bool)>,
 }
@@ -72,49 +74,57 @@ impl Conductor {
             savepoint: String::new(),
             tallied: Tallied::default(),
             version: 1,
+            over: false,
             swap: None,
         }
     }
 
     /// A run begins.
     pub(crate) fn begin(&mut self) {
-        if self.swap.take().is_some_and(|(ticket, _)| !ticket.stage().is_final()) {
-            self.tallied.lost += 1;
+        self.over = false;
+        self.tallied.lost += u32::from(self.swap.take().is_some());
+    }
+
+    /// Counts what has come to its end.
+    fn settle(&mut self) {
+        let ended = self.swap.take_if(|(ticket, _)| ticket.stage().is_final());
+        match ended.map(|(ticket, _)| ticket.stage()) {
+            Some(SwapStage::Kept { .. }) => self.tallied.kept += 1,
+            Some(SwapStage::RollingBack { .. }) => self.tallied.rolled_back += 1,
+            Some(SwapStage::Refused { reason }) => {
+                self.tallied.refused += 1;
+                self.over = reason.contains("comes to its end");
+            }
+            _ => {}
         }
     }
 
+    /// A run ends for another one to go on from before the swap.
     pub(crate) fn rolled_back(&mut self, warm: usize) {
+        self.settle();
         self.tallied.warm += warm;
     }
 
     /// The driver is about to take its turn.
     pub(crate) fn turn(&mut self, random: &mut StdRng, handle: &JobHandle, store: &FaultStore) {
+        self.settle();
         let Some((ticket, good)) = &self.swap else {
-            if random.random_ratio(1, self.every) {
+            if !self.over && random.random_ratio(1, self.every) {
                 self.ask(random, handle, store);
             }
             return;
         };
-        match ticket.stage() {
-            SwapStage::Kept { .. } => self.tallied.kept += 1,
-            SwapStage::RollingBack { .. } => self.tallied.rolled_back += 1,
-            SwapStage::Refused { .. } => self.tallied.refused += 1,
-            stage => {
-                let on_trial = matches!(stage, SwapStage::Trial { .. });
-                if on_trial && random.random_ratio(1, self.trial) {
-                    handle.decide(match *good && random.random_bool(0.7) {
-                        true => Decision::Keep,
-                        false => Decision::RollBack { reason: "chance wants it".into() },
-                    });
-                } else if random.random_ratio(1, 300) {
-                    handle.decide(Decision::RollBack { reason: "patience is over".into() });
-                } else if random.random_ratio(1, 200) {
-                    self.ask_too_early(handle);
-                }
-                return;
-            }
+        let on_trial = matches!(ticket.stage(), SwapStage::Trial { .. });
+        if on_trial && random.random_ratio(1, self.trial) {
+            handle.decide(match *good && random.random_bool(0.7) {
+                true => Decision::Keep,
+                false => Decision::RollBack { reason: "chance wants it".into() },
+            });
+        } else if random.random_ratio(1, 600) {
+            handle.decide(Decision::RollBack { reason: "patience is over".into() });
+        } else if random.random_ratio(1, 200) {
+            self.ask_too_early(handle);
         }
-        self.swap = None;
     }
 
     /// There is one swap at a time.

@@ -168,6 +168,9 @@ impl Scenario {
         let rollback = driver.roll_back(tasks.into_iter().map(|(task, _)| task).collect());
         drop((driver, publisher));
         let Rollback { to_epoch, reason, graph, warm } = rollback;
+        if let Some(conductor) = &mut self.conductor {
+            conductor.rolled_back(warm.backends());
+        }
         self.trace.push(format!("back to {to_epoch} with {} backends: {reason}", warm.backends()));
         let store = self.world.store.checkpoints();
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
@@ -192,7 +195,7 @@ impl Scenario {
             drop_unclaimed: false,
             fork: false,
         };
-        let (warm_backends, clock) = (warm.backends(), Arc::new(self.clock.clone()));
+        let clock = Arc::new(self.clock.clone());
         let plan = JobPlan {
             graph,
             settings: self.settings(),
@@ -208,9 +211,6 @@ impl Scenario {
         let job = assemble(plan).map_err(|error| error.to_string())?;
         let mut life = self.live(job, backends, folder);
         life.turns = turns;
-        if let Some(conductor) = &mut self.conductor {
-            conductor.rolled_back(warm_backends);
-        }
         Ok(life)
     }
 

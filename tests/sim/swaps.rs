@@ -1,5 +1,7 @@
 //! Operators are swapped while the job runs, again and again, and the process dies in between.
 
+use std::ops::Range;
+
 use statehouse_engine::Mode;
 use statehouse_tests::faulty::Fault;
 
@@ -17,31 +19,38 @@ fn tallied(scenario: &Scenario) -> Tallied {
     scenario.conductor.as_ref().unwrap().tallied
 }
 
+/// Those of a long run, or some that are always the same.
+fn seeds(fixed: Range<u64>) -> Range<u64> {
+    match from_environment("STATEHOUSE_SIM_SEED") {
+        Some(first) => first..first + from_environment("STATEHOUSE_SIM_RUNS").unwrap_or(1000),
+        None => fixed,
+    }
+}
+
 #[test]
 fn a_thousand_swaps_lose_and_double_nothing() {
-    let (first, runs) = match from_environment("STATEHOUSE_SIM_SEED") {
-        Some(first) => (first, from_environment("STATEHOUSE_SIM_RUNS").unwrap_or(1000)),
-        None => (900, 150),
-    };
-    let mut all = Tallied::default();
-    for seed in first..first + runs {
+    let (mut all, mut runs) = (Tallied::default(), 0);
+    for seed in seeds(900..1040) {
         println!("seed {seed}");
-        let mut scenario = scenario(seed, 12);
+        let mut scenario = scenario(seed, 2);
+        scenario.conductor.as_mut().unwrap().trial = 3;
         assert_eq!(scenario.run(Death::Never), Ending::Completed, "seed {seed}");
         scenario.check();
         all += tallied(&scenario);
+        runs += 1;
     }
     println!("{all:?}");
-    assert!(runs < 100 || all.asked > 1000, "{all:?}");
+    // The operators of a refused swap never ran.
+    assert!(runs < 140 || all.kept + all.rolled_back > 1000, "{all:?}");
     for some in [all.kept, all.rolled_back, all.refused, all.warm as u32] {
-        assert!(some > all.asked / 50, "{all:?}");
+        assert!(some > all.asked / 10, "{all:?}");
     }
 }
 
 #[test]
 fn deaths_between_swaps_lose_and_double_nothing() {
     let mut all = Tallied::default();
-    for seed in 1000..1040 {
+    for seed in seeds(1100..1140) {
         println!("seed {seed}");
         let mut scenario = scenario(seed, 15);
         scenario.hasty = seed % 4 == 0;
@@ -60,7 +69,8 @@ fn deaths_between_swaps_lose_and_double_nothing() {
         scenario.check();
         all += tallied(&scenario);
     }
-    assert!(all.kept > 50 && all.rolled_back > 50 && all.lost > 50, "{all:?}");
+    println!("{all:?}");
+    assert!(all.kept > 20 && all.rolled_back > 50 && all.lost > 50, "{all:?}");
 }
 
 #[test]

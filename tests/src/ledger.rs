@@ -96,7 +96,7 @@ impl Operator for Ledger {
                 _ => spend(call)?,
             }
             if namespace == 0 {
-                let late = window_end(keys[slot as usize]) + 2 * WINDOW;
+                let late = due(keys[slot as usize], 2);
                 call.change_timers_in(DUE, &[slot], &[late], &[2], false)?;
             }
         }
@@ -133,7 +133,7 @@ impl Ledger {
         }
 
         let namespace = value % 3;
-        let due = window_end(key) + if namespace == 2 { 2 * WINDOW } else { 0 };
+        let due = due(key, namespace);
         call.change_timers_in(DUE, &[slot[0]; 2], &[due, END], &[namespace, LAST], true)?;
         call.append_task_list(SPLIT, &one(value))?;
         match is_poison(value as i64) {
@@ -290,6 +290,16 @@ fn scanned(call: &mut Call, state: StateId, scan: &Scan<'_>) -> Result<Vec<(u64,
         panic!("the collections have words")
     };
     Ok(keys.into_iter().zip(values).collect())
+}
+
+/// When the timer of a key in a namespace is to fire. No two fire at once: timers of several names have no order then.
+fn due(key: u64, namespace: u64) -> i64 {
+    window_end(key)
+        + match namespace {
+            0 => 0,
+            1 => 1,
+            _ => 2 * WINDOW,
+        }
 }
 
 /// Rules in the order of their times. What is below 1000 is no rule but a switch.

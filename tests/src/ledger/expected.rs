@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{END, KEPT, LAST, is_poison, rule_key};
-use crate::outside::{Number, Row, WINDOW};
-use crate::tally::window_end;
+use super::{END, KEPT, LAST, due, is_poison, rule_key};
+use crate::outside::{Number, Row};
 
 /// What is known of a key once its records are in.
 #[derive(Debug, Default)]
@@ -65,9 +64,8 @@ impl Account {
         namespaces.insert(LAST);
         for namespace in namespaces {
             let time = match namespace {
-                0 | 1 => window_end(key),
-                2 => window_end(key) + 2 * WINDOW,
-                _ => END,
+                LAST => END,
+                namespace => due(key, namespace),
             };
             let (count, values) = (Some(count), &self.values);
             let toggled: Vec<_> = self.toggled.iter().collect();

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use statehouse_checkpoint::{CheckpointStore, HistoryEvent, SwapSavepoint};
-use statehouse_engine::{Decision, JobHandle, NodeSwap, SwapRequest, SwapStage, SwapTicket};
+use statehouse_engine::{
+    Decision, JobHandle, NodeKind, NodeSwap, SwapRequest, SwapStage, SwapTicket,
+};
 use statehouse_operator::CanaryShare;
 
 use self::planning::Ready;
@@ -40,6 +42,7 @@ pub(super) fn run(shared: &Shared, progress: &Progress, request: &CreateSwap, ru
     if let Err(reason) = swapping.run() {
         swapping.refuse(reason, None);
     }
+    swapping.forget_components();
 }
 
 impl Swapping<'_> {
@@ -84,6 +87,21 @@ impl Swapping<'_> {
         }
         self.swap(&handle, &ready);
         Ok(())
+    }
+
+    /// Compiled components that nothing runs any more go.
+    fn forget_components(&self) {
+        let Some(handle) = self.shared.live.handle() else { return };
+        let graph = handle.graph();
+        let running: Vec<String> = graph
+            .nodes()
+            .iter()
+            .filter_map(|node| match &node.kind {
+                NodeKind::Operator { factory, .. } => factory.component(),
+                NodeKind::Source(_) | NodeKind::Sink { .. } => None,
+            })
+            .collect();
+        self.shared.components.retain(|digest| running.contains(&digest.to_string()));
     }
 
     /// While state is restored there is nothing to be swapped yet.
@@ -159,7 +177,8 @@ impl Swapping<'_> {
                 return self.advance(SwapStageName::RolledBack);
             }
             if self.shared.live.is_over() {
-                // The savepoint stays until the next run is where the swap began.
+                // The next run goes on from the checkpoint, which is there as well.
+                self.delete_savepoint();
                 self.record(HistoryEvent::Interrupted, Some(ready), None, Some(reason));
                 return self.advance(SwapStageName::RolledBack);
             }
