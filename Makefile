@@ -19,7 +19,7 @@ endif
 
 STATEHOUSE := $(CARGO_TARGET_DIR)/release/statehouse
 
-.PHONY: help setup servers build binary which demo test check unit examples integration soak bench fmt
+.PHONY: help setup servers build binary which demo test check unit examples integration soak soak-swaps bench fmt
 
 help: ## shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,11 @@ soak: ## long simulation; SEED=… RUNS=… choose which
 	STATEHOUSE_SIM_SEED=$(or $(SEED),1000000) STATEHOUSE_SIM_RUNS=$(or $(RUNS),20000) \
 	  cargo test --locked --release -p statehouse-tests --no-default-features --test sim -- --nocapture
 
+soak-swaps: setup ## many random swaps of a running job; SEED=… SWAPS=… choose which
+	cargo build --locked -p statehouse-server
+	STATEHOUSE_SWAPS_SEED=$(or $(SEED),1) STATEHOUSE_SWAPS=$(or $(SWAPS),1000) \
+	  cargo test --locked -p statehouse-tests --test it -- --nocapture swaps::random
+
 bench: build ## the figures of docs/benchmarks.md
 	cargo bench --locked -p statehouse-state --bench heap
 	cargo bench --locked -p statehouse-state --bench rocks
@@ -88,6 +93,9 @@ bench: build ## the figures of docs/benchmarks.md
 	$(STATEHOUSE) bench windows
 	$(STATEHOUSE) bench windows --keys 10000 --density 20
 	$(STATEHOUSE) bench checkpoint
+	$(STATEHOUSE) bench swap --schema same
+	$(STATEHOUSE) bench swap --schema changed
+	$(STATEHOUSE) bench swap --state 1GB --schema changed --swaps 20
 	cargo bench --locked -p statehouse-checkpoint --bench packs
 
 fmt: ## formats everything

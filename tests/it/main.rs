@@ -21,4 +21,5 @@ mod remote;
 mod savepoints;
 mod settings;
 mod state;
+mod swaps;
 mod workplace;

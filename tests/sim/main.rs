@@ -17,6 +17,7 @@ mod stalls;
 mod swaps;
 mod tables;
 mod threads;
+mod upgrades;
 mod world;
 
 use scheduler::{Death, Ending, Scenario};

@@ -64,6 +64,8 @@ pub(crate) struct Scenario {
     pub(crate) mode: Mode,
     pub(crate) drop_unclaimed: bool,
     pub(crate) restores_max: usize,
+    /// Whether the job is started with newer operators, by chance, each time.
+    pub(crate) newer: bool,
     /// The store call from which on the store fails for a while, and the process goes on.
     pub(crate) outage: Option<u64>,
     /// The store call, counted from when the job runs, that is never answered, and whether it takes effect.
@@ -117,6 +119,7 @@ impl Scenario {
             mode: Mode::ExactlyOnce,
             drop_unclaimed: false,
             restores_max: 1,
+            newer: false,
             outage: None,
             stall: None,
             savepoint_every: 400,
@@ -199,7 +202,7 @@ impl Scenario {
             checkpoints: Some(Checkpoints { store, lease }),
             restore: Some(restore),
             clock,
-            backend: backends.factory.clone(),
+            backend: Arc::clone(&backends.factory),
             scratch: Some(backends.scratch.clone()),
             restores_max: self.restores_max,
             seed: 7,
@@ -223,14 +226,18 @@ impl Scenario {
         }
         let lease = block_on(store.claim()).map_err(|error| error.chain())?;
         let restore = self.restore_point(&mut store)?;
-        let versions = Versions::of(restore.as_ref().map(|restore| &restore.manifest));
+        let mut versions = Versions::of(restore.as_ref().map(|restore| &restore.manifest));
+        if self.newer {
+            versions.tally += self.random.random_range(0..2);
+            versions.ledger += self.random.random_range(0..4);
+        }
         let plan = JobPlan {
             graph: self.world.graph(&self.name, self.tardy, versions, &mut self.random),
             settings: self.settings(),
             checkpoints: Some(Checkpoints { store, lease }),
             restore,
             clock,
-            backend: backends.factory.clone(),
+            backend: Arc::clone(&backends.factory),
             scratch: Some(backends.scratch.clone()),
             restores_max: self.restores_max,
             seed: 7,

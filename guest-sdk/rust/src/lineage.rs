@@ -177,3 +177,6 @@ fn name_of(description: &Description, kind: Renamed, index: u32) -> &str {
     };
     name.map_or("", String::as_str)
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,8 @@ impl Timer {
         Self { family, call: Rc::clone(call) }
     }
 
-    /// Says a name that the timers had in an earlier version of the operator: those that are set under it fire as these.
+    /// Says a name that the timers had in an earlier version of the operator: those that are set under it fire as
+    /// these.
     ///
     /// ```
     /// # use statehouse::prelude::*;

@@ -53,8 +53,8 @@ pub struct CanaryCounts {
 
 /// Why the two cannot run beside each other on shares of one state, if so, and what to do instead.
 ///
-/// They can if all that they have is keyed: what comes by an input without keys, or changes the state of the task, would
-/// have to reach both.
+/// They can if all that they have is keyed: what comes by an input without keys, or changes the state of the task,
+/// would have to reach both.
 pub fn canary_refusal(before: &Description, now: &Description) -> Option<String> {
     let without = "swap it without a canary";
     for description in [before, now] {

@@ -27,6 +27,7 @@ use canary::Canary;
 use capture::Recording;
 use migration::{Migration, Unmigrated};
 
+pub use flip::Parts;
 pub use migration::{MigrationProgress, Sweep};
 
 /// What happens to a record that the operator cannot take.

@@ -118,8 +118,8 @@ impl Difference {
 /// Runs what was captured with another version of the operator, and compares. Takes as long as the operator does: not
 /// for the thread of a task.
 ///
-/// Each thing that the other version cannot take is passed over, whatever the policy says, so that all of them show; the
-/// policy decides only whether they would end the job.
+/// Each thing that the other version cannot take is passed over, whatever the policy says, so that all of them show;
+/// the policy decides only whether they would end the job.
 ///
 /// # Errors
 /// If the copy cannot be made or read, in words.

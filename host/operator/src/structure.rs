@@ -1,8 +1,8 @@
 //! The structure inside bytes, as an SDK writes it into a description's `schema`: the names of fields and variants.
 //!
-//! It is for looking inside, for editing, and for telling whether another version of an operator can read what is there.
-//! Whether the types of two ports are the same is never decided by it, and a text that is no structure counts as none.
-//! `docs/internals/format.md` documents the text.
+//! It is for looking inside, for editing, and for telling whether another version of an operator can read what is
+//! there. Whether the types of two ports are the same is never decided by it, and a text that is no structure counts as
+//! none. `docs/internals/format.md` documents the text.
 
 mod compare;
 mod decode;

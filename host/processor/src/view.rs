@@ -25,8 +25,8 @@ pub enum Part {
 
 /// An operator and its state. Cloning copies what it declares.
 ///
-/// Its keyed states are those that it declares, then those that are retired: older forms of states, whose values wait for
-/// being migrated. Likewise its timers.
+/// Its keyed states are those that it declares, then those that are retired: older forms of states, whose values wait
+/// for being migrated. Likewise its timers.
 #[derive(Debug, Clone)]
 pub struct OperatorView {
     /// What the manifest says of it.

@@ -135,11 +135,12 @@ impl Entries {
 /// *Restore.* [`restore`](Backend::restore) takes a group's segments in the order in which they were made, the last
 /// full one first. A backend restores segments of any other backend.
 ///
-/// *Evolution.* [`evolve`](Backend::evolve) changes what a backend serves while it runs. A state is told apart by its name
-/// and schema version together, so an older form of a state can be served beside its new one; values go from one to the
-/// other by [`migrate`](Backend::migrate).
+/// *Evolution.* [`evolve`](Backend::evolve) changes what a backend serves while it runs. A state is told apart by its
+/// name and schema version together, so an older form of a state can be served beside its new one; values go from one
+/// to the other by [`migrate`](Backend::migrate).
 ///
-/// *Going back.* After [`hold`](Backend::hold), [`revert`](Backend::revert) takes the backend back to where it was then.
+/// *Going back.* After [`hold`](Backend::hold), [`revert`](Backend::revert) takes the backend back to where it was
+/// then.
 ///
 /// *Threads.* A backend belongs to one task and is moved between threads with it. It takes no locks.
 pub trait Backend: Send + fmt::Debug {
@@ -245,15 +246,15 @@ pub trait Backend: Send + fmt::Debug {
     /// How many values or entries of a state there are, expired ones included; exact when it says 0.
     fn values(&self, state: StateId) -> u64;
 
-    /// From now on serves these declarations, with these ids: states and timers that it has already, by name and schema
-    /// version, keep what they hold; new ones are empty; those that are not named any more are gone with what they hold.
-    /// Takes the same time whatever the size of the state. No snapshot may be running, no invocation begun. Where something
-    /// was taken away, the next snapshot is full. What could not be moved so far is tried again.
+    /// From now on serves these declarations, with these ids: states and timers that it has already, by name and
+    /// schema version, keep what they hold; new ones are empty; those that are not named any more are gone with what
+    /// they hold. Takes the same time whatever the size of the state. No snapshot may be running, no invocation begun.
+    /// Where something was taken away, the next snapshot is full. What could not be moved so far is tried again.
     ///
     /// # Errors
-    /// If a declaration cannot be served, or one of a state that is there differs from it in more than the structure of
-    /// values and the length of its time-to-live, or timers that are there are on another clock, or a snapshot runs; then
-    /// nothing has changed.
+    /// If a declaration cannot be served, or one of a state that is there differs from it in more than the structure
+    /// of values and the length of its time-to-live, or timers that are there are on another clock, or a snapshot
+    /// runs; then nothing has changed.
     fn evolve(
         &mut self,
         states: &[StateDeclaration],
@@ -261,7 +262,8 @@ pub trait Backend: Send + fmt::Debug {
     ) -> Result<(), Error>;
 
     /// Moves values from a state's older form to its new one. Entries of collections keep their entry keys, and stamps
-    /// stay as they are. A value whose key (and entry) has a value in the new form already is removed and not converted.
+    /// stay as they are. A value whose key (and entry) has a value in the new form already is removed and not
+    /// converted.
     ///
     /// # Errors
     /// If storage fails, or `convert` does; what was moved before stays moved, the rest stays where it is.
@@ -273,15 +275,15 @@ pub trait Backend: Send + fmt::Debug {
     ) -> Result<Moved, Error>;
 
     /// Remembers what it takes to come back to the state as it is now. Called right after
-    /// [`start_snapshot`](Backend::start_snapshot), whose snapshot goes on; the next snapshot, a release or a revert ends
-    /// it. What is remembered is limited in size: past that, it is forgotten.
+    /// [`start_snapshot`](Backend::start_snapshot), whose snapshot goes on; the next snapshot, a release or a revert
+    /// ends it. What is remembered is limited in size: past that, it is forgotten.
     fn hold(&mut self);
 
     /// Forgets what [`hold`](Backend::hold) remembers.
     fn release(&mut self);
 
-    /// Comes back to the state, the declarations and the timers of the last [`hold`](Backend::hold). Whether it could: if
-    /// not, the backend must be thrown away. The next snapshot is full.
+    /// Comes back to the state, the declarations and the timers of the last [`hold`](Backend::hold). Whether it could:
+    /// if not, the backend must be thrown away. The next snapshot is full.
     ///
     /// # Errors
     /// If storage fails; the backend must then be thrown away.

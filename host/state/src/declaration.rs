@@ -217,7 +217,8 @@ impl StateDeclaration {
     }
 }
 
-/// Says why no backend could serve these declarations together, if so. A name may be declared at several schema versions.
+/// Says why no backend could serve these declarations together, if so. A name may be declared at several schema
+/// versions.
 ///
 /// # Errors
 /// If parts of a declaration do not go together, or the same one is there twice.

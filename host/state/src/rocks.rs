@@ -10,11 +10,17 @@
 //! A task has a directory of its own. `db-<n>` in it is the database, of which [`keys`] documents the entries and
 //! [`catalog`] the one that describes them; `snapshot-<epoch>-<n>` are snapshots under way to where they are kept.
 //!
+//! # Swaps
+//!
+//! [`evolve`] changes what is served while the backend runs, and finds back to a snapshot that was just started;
+//! [`migrate`] moves values from a state's older form to its new one, and [`count`] says how many are left.
+//!
 //! # Failures
 //!
 //! A commit that fails has changed nothing. Values that could not be flushed stay in the cache. A task whose storage
 //! fails is restarted from a checkpoint by its job, elsewhere if need be.
 
+mod access;
 mod cache;
 mod catalog;
 mod cells;
@@ -122,7 +128,7 @@ impl RocksBackend {
         check(states, timers, key_groups, range)?;
         fs::create_dir_all(directory)
             .map_err(|error| file_error(directory, "make the directory", &error))?;
-        remove_databases(directory)?;
+        files::remove_databases(directory)?;
         let schema = Schema::new(key, states, timers);
         let catalog = Catalog::new(&schema, key_groups, range)?;
         let clock = Arc::new(Clock::new());
@@ -212,66 +218,6 @@ impl RocksBackend {
         self.database.write(batch)?;
         self.dropped.clear();
         self.timers.flushed();
-        Ok(())
-    }
-
-    fn collection(&self, state: StateId) -> Result<&Collection, Error> {
-        let collection = self.collections.get(state.0 as usize);
-        collection.and_then(Option::as_ref).ok_or_else(|| self.refused(state, "is no collection"))
-    }
-
-    fn refused(&self, state: StateId, reason: &str) -> Error {
-        let reason = match self.schema.states().get(state.0 as usize) {
-            Some(declared) => format!("state `{}` {reason}", declared.name),
-            None => format!("there is no state number {}", state.0),
-        };
-        Error::Access { reason }
-    }
-
-    /// Refuses keys of another layout, or that the task does not own.
-    fn check_keys(&self, keys: &Column, hashes: &[u64]) -> Result<(), Error> {
-        if keys.is_words() != self.schema.key().is_words() || keys.len() != hashes.len() {
-            return Err(Error::Access {
-                reason: format!(
-                    "{} keys come with {} hashes, or not in the layout declared",
-                    keys.len(),
-                    hashes.len()
-                ),
-            });
-        }
-        let group = |&hash: &u64| self.key_groups.group_of(hash);
-        let outside = |hash: &u64| !self.range.contains(group(hash));
-        if let Some(slot) = hashes.iter().position(outside) {
-            return Err(Error::Access {
-                reason: format!(
-                    "the key of slot {slot} belongs to {}, and this task owns key groups {}..{}",
-                    group(&hashes[slot]),
-                    self.range.start,
-                    self.range.end
-                ),
-            });
-        }
-        Ok(())
-    }
-
-    /// Refuses columns of another layout than the state's.
-    fn check_layout(
-        &self,
-        state: StateId,
-        values: &Column,
-        entries: Option<&Column>,
-    ) -> Result<(), Error> {
-        let Some(declared) = self.schema.states().get(state.0 as usize) else {
-            return Err(self.refused(state, ""));
-        };
-        let entry_fits = match (entries, declared.entry_key()) {
-            (Some(entries), Some(layout)) => entries.is_words() == layout.is_words(),
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        if declared.value.is_words() != values.is_words() || !entry_fits {
-            return Err(self.refused(state, "has another layout than the columns made for it"));
-        }
         Ok(())
     }
 }
@@ -448,22 +394,6 @@ impl Backend for RocksBackend {
     fn copy_keys(&mut self, keys: &Column, hashes: &[u64]) -> Result<Vec<Segment>, Error> {
         self.copy(keys, hashes)
     }
-}
-
-/// Removes the databases that are in a task's directory.
-fn remove_databases(directory: &Path) -> Result<(), Error> {
-    let entries =
-        fs::read_dir(directory).map_err(|error| file_error(directory, "list the files", &error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| file_error(directory, "list the files", &error))?;
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with("db-") {
-            Database::remove(&entry.path())?;
-            // What is left is not RocksDB's, and stays.
-            let _ = fs::remove_dir(entry.path());
-        }
-    }
-    Ok(())
 }
 
 /// Refuses what no backend can serve.

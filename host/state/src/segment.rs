@@ -33,16 +33,16 @@
 //! cell    = word, or string where the layout is bytes
 //! ```
 //!
-//! Versions 1 and 2 are still read. Version 2 had no schema versions: a state there stands for the lowest schema version
-//! declared under its name. Version 1 had neither `entry`, `stamp` nor namespaces either, only operations 0 to 3, and a
-//! factor of 4 for the number.
+//! Versions 1 and 2 are still read. Version 2 had no schema versions: a state there stands for the lowest schema
+//! version declared under its name. Version 1 had neither `entry`, `stamp` nor namespaces either, only operations 0 to
+//! 3, and a factor of 4 for the number.
 //!
-//! Times are milliseconds since 1970-01-01 UTC, as an `s64`. Records come in no particular order,
-//! and no two of a segment are about the same state and key (and entry), or the same timer, key,
-//! time and namespace. A full segment holds no removals: what it does not name is not there. At restore states are found
-//! by name and schema version, timers by name, so their numbers may differ from those of the operator that restores.
-//! Integrity is not this format's business: whoever keeps segments checks their hash; still, no
-//! damaged byte makes the reader panic or allocate more than the segment is long.
+//! Times are milliseconds since 1970-01-01 UTC, as an `s64`. Records come in no particular order, and no two of a
+//! segment are about the same state and key (and entry), or the same timer, key, time and namespace. A full segment
+//! holds no removals: what it does not name is not there. At restore states are found by name and schema version,
+//! timers by name, so their numbers may differ from those of the operator that restores. Integrity is not this
+//! format's business: whoever keeps segments checks their hash; still, no damaged byte makes the reader panic or
+//! allocate more than the segment is long.
 
 mod reader;
 mod writer;

@@ -1,9 +1,10 @@
 //! Guests for tests: components written in WebAssembly text, with what they declare laid out in their memory.
 //!
-//! A guest's `process` and `on_timers` are given as text. They find the batch in parameters named as in
-//! [`BATCH`] and [`TIMERS`], may use memory from 64 to 1023, and call imports by the names in [`IMPORTS`].
+//! A guest's `process`, `on_timers` and `migrate` are given as text. They find what they are called with in parameters
+//! named as in [`BATCH`], [`TIMERS`] and [`OLDER`], may use memory from 64 to 1023, and call imports by the names in
+//! [`IMPORTS`]. A guest exports the interface `migration` only if it is told to.
 
-use statehouse_operator::{Codec, Description, KeyType, Port, ValueType};
+use statehouse_operator::{Codec, Description, KeyType, Migrations, Port, ValueType};
 use statehouse_state::{
     Backend, BytesColumn, Column, HeapBackend, KeyGroupRange, KeyGroups, KeyLayout,
     StateDeclaration, StateKind, TimeDomain, TimerDeclaration, ValueLayout,
@@ -31,6 +32,9 @@ const TIMERS: &str = "(param $timer i32) (param $times i32) (param $times_len i3
     (param $slots_len i32) (param $keys_kind i32) (param $keys i32)
     (param $keys_len i32) (param $keys_arena i32) (param $keys_arena_len i32)";
 
+const OLDER: &str = "(param $state i32) (param $from i32) (param $kind i32)
+    (param $values i32) (param $values_len i32) (param $arena i32) (param $arena_len i32)";
+
 /// Takes memory as it comes; everything is given back at the end of a call.
 const ALLOCATOR: &str = r#"
   (func $allocate (export "cabi_realloc") (param i32 i32) (param $align i32) (param $size i32)
@@ -53,6 +57,8 @@ pub(crate) struct Guest {
     process: String,
     on_timers: String,
     extra: String,
+    migrations: Vec<(String, Migrations)>,
+    migrate: Option<String>,
 }
 
 impl Guest {
@@ -64,6 +70,8 @@ impl Guest {
             process: String::new(),
             on_timers: String::new(),
             extra: String::new(),
+            migrations: Vec::new(),
+            migrate: None,
         }
     }
 
@@ -97,6 +105,13 @@ impl Guest {
         self
     }
 
+    /// What it takes over, and what `migrate` does. A column that comes back begins at 20.
+    pub(crate) fn migrate(mut self, of: &[(&str, Migrations)], body: &str) -> Self {
+        self.migrations = of.iter().map(|(name, of)| ((*name).to_owned(), of.clone())).collect();
+        self.migrate = Some(body.to_owned());
+        self
+    }
+
     /// Further fields of the module.
     pub(crate) fn extra(mut self, fields: &str) -> Self {
         self.extra = fields.to_owned();
@@ -109,7 +124,11 @@ impl Guest {
         let mut resolve = wit_parser::Resolve::default();
         let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
         let (package, _) = resolve.push_path(contract).unwrap();
-        let world = resolve.select_world(&[package], Some("stream-operator")).unwrap();
+        let world = match self.migrate {
+            None => "stream-operator",
+            Some(_) => "stream-operator-with-migration",
+        };
+        let world = resolve.select_world(&[package], Some(world)).unwrap();
         let encoding = StringEncoding::UTF8;
         embed_component_metadata(&mut module, &resolve, world, encoding, false).unwrap();
         let mut encoder = ComponentEncoder::default();
@@ -120,10 +139,24 @@ impl Guest {
     pub(crate) fn module(&self) -> Vec<u8> {
         let mut image = Image::default();
         let declared = image.descriptions(&self.operators);
+        let migrations = image.migrations(&self.migrations);
         let data: String = image.bytes().iter().map(|byte| format!("\\{byte:02x}")).collect();
         let free = (DATA + image.bytes().len()).next_multiple_of(16);
         let pages = free / 65536 + 2;
         let Self { open, process, on_timers, extra, .. } = self;
+        let migration = self.migrate.as_ref().map(|migrate| {
+            format!(
+                r#"(func $migrations (export "statehouse:operator/migration@0.1.0#migrations") (result i32)
+    (i32.const {migrations}))
+  (func $migrate (export "statehouse:operator/migration@0.1.0#migrate") {OLDER} (result i32)
+    (local $i i32) (local $n i32) (local $p i32) (local $q i32)
+    (i32.store (i32.const {OUTCOME}) (i32.const 0))
+    {migrate}
+    (global.set $free (i32.const {free}))
+    (i32.const {OUTCOME}))"#
+            )
+        });
+        let migration = migration.unwrap_or_default();
         let text = format!(
             r#"(module $guest {IMPORTS}
   (memory (export "memory") {pages})
@@ -150,7 +183,8 @@ impl Guest {
     (i32.store (i32.const {OUTCOME}) (i32.const 0))
     {on_timers}
     (global.set $free (i32.const {free}))
-    (i32.const {OUTCOME})))"#
+    (i32.const {OUTCOME}))
+  {migration})"#
         );
         wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
     }

@@ -15,7 +15,7 @@ use crate::bindings::{BatchIn, Migrate, OnTimers, Open, Process, Refusal, TimerB
 use crate::columns::{lend, take_column, value_layout};
 use crate::component::{Component, Shared};
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{Host, misuse};
 use crate::limits::Limits;
 use crate::{migration, trap};
 
@@ -225,23 +225,31 @@ impl WasmOperator {
         let (name, layout) = (declared.name.clone(), declared.value);
         // What words mean was declared by an older version; the guest knows.
         let lent = lend(values, ValueLayout::U64);
-        let given = self.convert(|running| {
+        let converted = self.convert(|running| {
             let migrate: Migrate<'_> =
                 running.migrate.ok_or_else(|| wasmtime::Error::new(migration::missing()))?;
             migrate.call(&mut running.started.store, (state.0, from_version, lent))
-        })?;
-        let taken = take_column(given, layout).and_then(|column| {
+        });
+        let taken = converted.and_then(|given| {
+            let column = take_column(given, layout).map_err(misuse)?;
             if column.len() == values.len() {
                 return Ok(column);
             }
-            Err(format!("{} values came out and {} went in", column.len(), values.len()))
+            Err(misuse(format!("{} values came out and {} went in", column.len(), values.len())))
         });
-        taken.map_err(|reason| {
-            // It does not keep to the contract; what it has in memory is not to be trusted either.
-            self.running = None;
-            let reason =
-                format!("`migrate` of state `{name}` from schema version {from_version}: {reason}");
-            Failure::Trapped { reason }
+        taken.map_err(|failure| match failure {
+            Failure::Trapped { reason } => {
+                // An instance that did not keep to the contract did not trap, and is not to be trusted either.
+                self.running = None;
+                let what =
+                    format!("`migrate` of state `{name}` from schema version {from_version}");
+                let reason = format!("{what}, which reaches no state, timer or output: {reason}");
+                Failure::Trapped { reason }
+            }
+            Failure::Refused { row, reason } => {
+                Failure::Refused { row: row.filter(|&row| (row as usize) < values.len()), reason }
+            }
+            other => other,
         })
     }
 }

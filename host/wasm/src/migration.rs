@@ -114,3 +114,6 @@ fn declares_timer(operator: &Description, name: &str) -> bool {
 pub(crate) fn missing() -> Failure {
     Failure::Host { reason: "the component exports no `migrate`".to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

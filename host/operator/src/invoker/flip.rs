@@ -11,6 +11,9 @@ use crate::evolution::{Change, ChangeKind, Evolution};
 use crate::failure::InvokeError;
 use crate::operator::Operator;
 
+/// The operator, its keyed state and its task states.
+pub type Parts = (Box<dyn Operator>, Option<Box<dyn Backend>>, Option<TaskStates>);
+
 impl Invoker {
     /// The same over a backend that serves the states and timers of an evolution, with what is left to move.
     #[must_use]
@@ -49,8 +52,8 @@ impl Invoker {
         Ok(std::mem::replace(&mut self.operator, operator))
     }
 
-    /// The operator, its keyed state and its task states.
-    pub fn into_parts(self) -> (Box<dyn Operator>, Option<Box<dyn Backend>>, Option<TaskStates>) {
+    /// Takes the invoker apart. A canary that runs is withdrawn.
+    pub fn into_parts(self) -> Parts {
         let Call { backend, task_states, .. } = self.call;
         (self.operator, backend, task_states)
     }

@@ -94,8 +94,8 @@ impl Migration {
 }
 
 impl Invoker {
-    /// Whether there are retired states or timers. What cannot be converted stays where it is, and so does a timer until
-    /// it fires.
+    /// Whether there are retired states or timers. What cannot be converted stays where it is, and so does a timer
+    /// until it fires.
     pub fn is_migrating(&self) -> bool {
         self.migration.is_some() || !self.call.retired_timers().is_empty()
     }

@@ -8,12 +8,15 @@ use std::thread::JoinHandle;
 
 use statehouse_engine::threads;
 
-use super::messages::{CreateSavepoint, EndStatus, JobEnded, JobState, Then};
+use super::messages::{
+    CreateSavepoint, CreateSwap, EndStatus, JobEnded, JobState, SwapDecision, SwapOperator,
+    SwapStageName, SwapStatus, SwapTo, Then, Watch,
+};
 use super::*;
 use crate::environment::Environment;
 use crate::job_file::JobFile;
 use crate::job_graph;
-use crate::launch::{Launched, Start, launch};
+use crate::launch::{Prepared, Start, prepare};
 use crate::live_job::LiveJob;
 use crate::swap::Conductor;
 
@@ -45,10 +48,13 @@ impl Running {
         fs::write(folder.join("job.toml"), job).unwrap();
         let file = JobFile::read(&folder.join("job.toml"), &[]).unwrap();
         let (graph, components) = job_graph::build(&file, &Environment::default()).unwrap();
-        let Launched { job, clock, locks, store, .. } =
-            launch(&file, (graph, &components), &Start::default()).unwrap();
+        let mut prepared = prepare(&file, (graph, &components), &Start::default()).unwrap();
+        let job = prepared.assemble().unwrap();
         let live = LiveJob::running(job.handle.clone());
-        let conductor = Conductor::new(components, live.clone(), Arc::clone(&clock), None);
+        let Prepared { store, history, terms, locks, .. } = prepared;
+        let clock = Arc::clone(&terms.clock);
+        let kept = store.clone().zip(history);
+        let conductor = Conductor::new(components, live.clone(), Arc::clone(&clock), kept);
         let running = RunningJob {
             live,
             name: file.job.name.clone(),
@@ -174,6 +180,8 @@ fn a_job_without_checkpoints_has_an_endpoint_too() {
     assert_eq!(client.job().unwrap().place, None);
     refused(client.create_savepoint(&savepoint("a", None)), "conflict", "`[checkpoint]`");
     refused(client.create_checkpoint(), "conflict", "`[checkpoint]`");
+    let swap = client.create_swap(&swap_of("sum", SwapTo::Back));
+    refused(swap, "conflict", "`[checkpoint]`");
     job.cancel();
 }
 
@@ -206,5 +214,72 @@ fn only_the_user_who_runs_the_job_can_use_the_socket() {
     let job = Running::start(folder.path(), JOB);
     let socket = fs::metadata(job.state().join("control.sock")).unwrap();
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    job.cancel();
+}
+
+fn swap_of(id: &str, to: SwapTo) -> CreateSwap {
+    CreateSwap {
+        operators: vec![SwapOperator { id: id.to_owned(), to, operator: None }],
+        plan_only: false,
+        allow_dropped_state: false,
+        allow_new_imports: false,
+        shadow: None,
+        shadow_must_match: false,
+        watch: Watch::default(),
+        commit_outputs: false,
+        canary: None,
+        savepoint: None,
+    }
+}
+
+/// Waits until nothing more happens to a swap.
+fn ended(client: &Client, mut status: SwapStatus) -> SwapStatus {
+    while !status.stage.is_over() {
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+        status = client.swap(&status.id).unwrap();
+    }
+    status
+}
+
+#[test]
+fn swaps_that_cannot_be_end_with_a_reason_and_are_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = Running::start(folder.path(), JOB);
+    let client = job.client();
+    assert_eq!(client.swaps().unwrap().swaps, []);
+    let taken = client.put_component(b"no component".to_vec()).unwrap();
+    assert_eq!(taken.digest, statehouse_checkpoint::Digest::of(b"no component").to_string());
+    let asked = client.create_swap(&swap_of("numbers", SwapTo::Component(taken.digest))).unwrap();
+    let first = ended(&client, asked);
+    assert_eq!(first.stage, SwapStageName::Refused);
+    assert!(first.reason.as_ref().unwrap().contains("no operator `numbers`"), "{first:?}");
+    assert!(!first.who.is_empty());
+    let second = ended(&client, client.create_swap(&swap_of("sum", SwapTo::Back)).unwrap());
+    let all = client.swaps().unwrap().swaps;
+    assert_eq!(all, [first.clone(), second]);
+    refused(client.decide(&first.id, SwapDecision::Abort), "conflict", "it is over");
+    refused(client.swap("7-7"), "conflict", "knows no swap 7-7");
+    assert_eq!(client.job().unwrap().state, JobState::Running);
+    job.cancel();
+}
+
+#[test]
+fn swaps_that_cannot_be_meant_are_not_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = Running::start(folder.path(), JOB);
+    let client = job.client();
+    let none = CreateSwap { operators: Vec::new(), ..swap_of("sum", SwapTo::Back) };
+    refused(client.create_swap(&none), "bad-request", "at least one operator");
+    let mut twice = swap_of("sum", SwapTo::Back);
+    twice.operators.push(twice.operators[0].clone());
+    refused(client.create_swap(&twice), "bad-request", "`sum` is named twice");
+    let mut wrong = swap_of("sum", SwapTo::Back);
+    wrong.watch.invariants.push("rejected < ".to_owned());
+    refused(client.create_swap(&wrong), "bad-request", "a number or a counter is missing");
+    let named = CreateSwap { savepoint: Some("7".to_owned()), ..swap_of("sum", SwapTo::Back) };
+    refused(client.create_swap(&named), "bad-request", "cannot be the name of a savepoint");
+    let large = client.put_component(vec![0; (64 << 20) + 1]);
+    assert!(large.is_err(), "it is larger than any component");
+    assert_eq!(client.swaps().unwrap().swaps, []);
     job.cancel();
 }

@@ -49,13 +49,16 @@ pub fn heap_backends() -> Arc<BackendFactory> {
     })
 }
 
-/// State in RocksDB: for each task a folder in this one, which must be empty.
+/// State in RocksDB: for each task a folder in this one. What lies there is of a run before that was rolled back and
+/// could not be taken over, or of a swap that was refused, and goes.
 pub fn rocks_backends(resources: RocksResources, directory: &Path) -> Arc<BackendFactory> {
     let directory = directory.to_owned();
     Arc::new(move |request| {
         let BackendRequest { node, task, states, timers, key_groups, range, .. } = request;
         let key = key_layout(&request);
         let own = directory.join(format!("{node}-{task}"));
+        // If that fails, the database says what it finds.
+        let _ = std::fs::remove_dir_all(&own);
         let (declared, groups) = ((states, timers), (key_groups, range));
         Ok(Box::new(RocksBackend::open(&own, &resources, key, declared, groups)?))
     })

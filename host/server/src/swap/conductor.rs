@@ -46,6 +46,8 @@ pub(super) struct Shared {
     swaps: Mutex<Vec<Arc<Progress>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicU64,
+    /// Clients of remote stores need one wherever they are waited for.
+    runtime: Option<tokio::runtime::Handle>,
     /// How many times the job has been put together again after a rollback, and where it went on the last time.
     resumed: Mutex<(u64, u64)>,
 }
@@ -60,7 +62,8 @@ pub enum NotAsked {
 }
 
 impl Conductor {
-    /// Nothing is under way yet. `history` is that of the run that comes.
+    /// Nothing is under way yet. `store` comes with the history of the run that comes. If stores are remote, this is
+    /// called in the runtime of their clients.
     pub fn new(
         components: JobComponents,
         live: LiveJob,
@@ -78,6 +81,7 @@ impl Conductor {
             swaps: Mutex::default(),
             threads: Mutex::default(),
             next: AtomicU64::new(1),
+            runtime: tokio::runtime::Handle::try_current().ok(),
             resumed: Mutex::new((0, 0)),
         };
         Self { shared: Arc::new(shared) }
@@ -135,9 +139,9 @@ impl Conductor {
         swaps.push(Arc::clone(&progress));
         drop(swaps);
         let status = progress.status();
-        let (shared, runtime) = (Arc::clone(&self.shared), tokio::runtime::Handle::try_current());
+        let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new().name("swap".to_owned()).spawn(move || {
-            let _runtime = runtime.as_ref().map(tokio::runtime::Handle::enter);
+            let _runtime = shared.runtime.as_ref().map(tokio::runtime::Handle::enter);
             stages::run(&shared, &progress, &request, &rules);
         });
         let thread = thread.map_err(|error| {
@@ -190,7 +194,8 @@ impl Conductor {
     /// The savepoint that a rollback under way goes back to.
     pub fn savepoint(&self) -> Option<String> {
         let swaps = lock(&self.shared.swaps);
-        swaps.iter().rev().find_map(|swap| swap.status().savepoint)
+        let under_way = swaps.iter().find(|swap| swap.is_in_the_way());
+        under_way.and_then(|swap| swap.status().savepoint)
     }
 
     /// The job runs again, after a rollback to this epoch.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use statehouse_engine::{Graph, Node, NodeKind, OperatorFactory};
 use statehouse_operator::evolution::{self, Evolution, Left};
-use statehouse_operator::{CanaryShare, canary_refusal};
+use statehouse_operator::{CanaryShare, ChangeKind, canary_refusal};
 
 use crate::control::messages::{Approval, CreateSwap, OperatorPlan, SwapPlan, VersionName};
 use crate::wasm_factory::WasmFactory;
@@ -103,8 +103,11 @@ fn operator(
     planned.plan.refusals.extend(refusals);
     let approvals = &mut planned.plan.approvals;
     if evolution.as_ref().is_ok_and(Evolution::needs_approval) {
+        let dropped = changes.iter().filter(|change| change.kind == ChangeKind::Dropped);
+        let dropped: Vec<&str> = dropped.map(|change| change.what.as_str()).collect();
+        let dropped = dropped.join(", ");
         approvals.push(Approval {
-            what: format!("operator `{id}` drops state, with all that is in it"),
+            what: format!("operator `{id}` drops {dropped}, with all that is in it"),
             pass: "allow-dropped-state".to_owned(),
             given: request.allow_dropped_state,
         });

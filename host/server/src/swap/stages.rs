@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use statehouse_checkpoint::{CheckpointStore, HistoryEvent, SwapSavepoint};
-use statehouse_engine::{Decision, JobHandle, NodeSwap, SwapRequest, SwapStage, SwapTicket};
+use statehouse_engine::{
+    Decision, JobHandle, NodeKind, NodeSwap, SwapRequest, SwapStage, SwapTicket,
+};
 use statehouse_operator::CanaryShare;
 
 use self::planning::Ready;
@@ -40,6 +42,7 @@ pub(super) fn run(shared: &Shared, progress: &Progress, request: &CreateSwap, ru
     if let Err(reason) = swapping.run() {
         swapping.refuse(reason, None);
     }
+    swapping.forget_components();
 }
 
 impl Swapping<'_> {
@@ -86,6 +89,21 @@ impl Swapping<'_> {
         Ok(())
     }
 
+    /// Compiled components that nothing runs any more go.
+    fn forget_components(&self) {
+        let Some(handle) = self.shared.live.handle() else { return };
+        let graph = handle.graph();
+        let running: Vec<String> = graph
+            .nodes()
+            .iter()
+            .filter_map(|node| match &node.kind {
+                NodeKind::Operator { factory, .. } => factory.component(),
+                NodeKind::Source(_) | NodeKind::Sink { .. } => None,
+            })
+            .collect();
+        self.shared.components.retain(|digest| running.contains(&digest.to_string()));
+    }
+
     /// While state is restored there is nothing to be swapped yet.
     fn wait_until_it_runs(&self) -> Result<JobHandle, String> {
         loop {
@@ -130,7 +148,7 @@ impl Swapping<'_> {
             commit_outputs: self.request.commit_outputs,
             canary: self.request.canary.and_then(CanaryShare::of_percent),
         });
-        match watching.to_the_end(handle, &ticket) {
+        match watching.watch_to_the_end(handle, &ticket) {
             SwapStage::Kept { epoch } => {
                 self.progress.note(|status| status.epoch = Some(epoch));
                 self.delete_savepoint();
@@ -159,7 +177,8 @@ impl Swapping<'_> {
                 return self.advance(SwapStageName::RolledBack);
             }
             if self.shared.live.is_over() {
-                // The savepoint stays until the next run is where the swap began.
+                // The next run goes on from the checkpoint, which is there as well.
+                self.delete_savepoint();
                 self.record(HistoryEvent::Interrupted, Some(ready), None, Some(reason));
                 return self.advance(SwapStageName::RolledBack);
             }
@@ -217,7 +236,7 @@ impl<'a> Watching<'a> {
         (self.until, self.is_decided) = (None, false);
     }
 
-    fn to_the_end(&mut self, handle: &JobHandle, ticket: &SwapTicket) -> SwapStage {
+    fn watch_to_the_end(&mut self, handle: &JobHandle, ticket: &SwapTicket) -> SwapStage {
         let mut seen = SwapStage::Queued;
         loop {
             let stage = ticket.wait_past(&seen, INTERVAL);

@@ -61,8 +61,8 @@ fn evolve() {
         }
         let ([pause, longest], [first, worst]) = (summary(pauses), summary(firsts));
         println!(
-            "swap, {keys} keys {name}: evolve {pause:.0} µs, at most {longest:.0}; first batch {first:.0} µs, at most \
-             {worst:.0}"
+            "swap, {keys} keys {name}: evolve {pause:.0} µs, at most {longest:.0}; first batch {first:.0} µs, \
+             at most {worst:.0}"
         );
     }
 }
@@ -123,7 +123,8 @@ fn migrate() {
         }
         let [call, longest] = summary(times);
         println!(
-            "swap, {moved} values swept, {name}: {:.2} million a second, a call of 1000 {call:.0} µs, at most {longest:.0}",
+            "swap, {moved} values swept, {name}: {:.2} million a second, a call of 1000 {call:.0} µs, \
+             at most {longest:.0}",
             moved as f64 / start.elapsed().as_secs_f64() / 1e6
         );
         let begin = now();

@@ -50,12 +50,16 @@ fn a_timer_is_set_once_however_often_it_is_set(make: Make<'_>) {
     driver.commit(&[], &[set(WINDOW, 1, 5), set(WINDOW, 1, 5)]);
     driver.commit(&[], &[set(WINDOW, 1, 5), set(GAP, 1, 5), set(WINDOW, 2, 5)]);
     driver.assert_entries(3);
+    let has =
+        |driver: &Driver| [WINDOW, GAP, RETRY].map(|id| driver.backend.has_timers(TimerId(id)));
+    assert_eq!(has(&driver), [true, true, false]);
     let off = |timer, key, time| (timer, Datum::Word(key), time, false);
     driver.commit(&[], &[off(WINDOW, 1, 6), off(WINDOW, 3, 5), off(WINDOW, 1, 5)]);
     driver.assert_entries(2);
     driver.commit(&[], &[off(WINDOW, 2, 5), set(WINDOW, 2, 5), off(GAP, 1, 5)]);
     let left = driver.drain_timers(TimeDomain::EventTime);
     assert_eq!(left, [(WINDOW, Datum::Word(2), 5, 0)], "changes apply in their order");
+    assert_eq!(has(&driver), [false; 3]);
     driver.assert_entries(0);
 }
 

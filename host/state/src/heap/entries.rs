@@ -191,6 +191,7 @@ impl HeapBackend {
 
     /// Removes what the invocation's reads found expired, unless it was written since.
     pub(super) fn remove_expired(&mut self) {
+        self.written |= !self.invocation.expired.is_empty() || !self.expired.is_empty();
         self.invocation.clean_up(&mut self.groups, &self.layouts, self.version);
         let now = self.invocation.now();
         for Expired { collection, group, hash, key, entry } in std::mem::take(&mut self.expired) {

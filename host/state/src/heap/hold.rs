@@ -79,6 +79,7 @@ impl HeapBackend {
         if self.held.take().is_none() {
             return;
         }
+        self.invocation.end();
         for group in &mut self.groups {
             if let Some(undo) = group.undo.take() {
                 self.doomed.undo(*undo);

@@ -59,7 +59,6 @@ impl HeapBackend {
                     done = gathered.done;
                     self.apply(&source, gathered, &mut moved, convert)?;
                 }
-                self.find_moved(&source);
             }
             Which::Next(limit) => {
                 let cursor = self.cursor.take().filter(|cursor| cursor.values == values);
@@ -80,6 +79,11 @@ impl HeapBackend {
                 if !moved.done {
                     self.cursor = Some(Cursor { values, at });
                 }
+            }
+        }
+        if moved.moved > 0 && self.invocation.slots() > 0 {
+            for (sheet, layout) in self.layouts.iter().enumerate() {
+                self.invocation.find_again(sheet, &self.groups, layout);
             }
         }
         Ok(moved)
@@ -172,15 +176,6 @@ impl HeapBackend {
                     Some(value) => entries.set(&mut change, point, value),
                     None => entries.remove(&mut change, point),
                 }
-            }
-        }
-    }
-
-    /// Finds the rows of the invocation again where some were added or moved.
-    fn find_moved(&mut self, source: &Source) {
-        for home in [source.from, source.to] {
-            if let Home::Column { sheet, .. } = home {
-                self.invocation.find_again(sheet, &self.groups, &self.layouts[sheet]);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The catalog: the one entry of a database that says what the others are.
 //!
-//! States and timers have tags, which stay theirs whatever order an operator declares them in. Names tell them apart, and
-//! states of one name their schema versions. A tag is given once: what was dropped may still be in table files.
+//! States and timers have tags, which stay theirs whatever order an operator declares them in. Names tell them apart,
+//! and states of one name their schema versions. A tag is given once: what was dropped may still be in table files.
 //! The catalog also tells table files apart from all others: a file is the database that wrote it, by the identity that
 //! RocksDB gave that, and the file's number there. A database that adopts the files of another has an identity of its
 //! own, so it notes what the files were called before.

@@ -23,7 +23,7 @@ impl RocksBackend {
     /// How many values or entries a state has. None only if there are none.
     pub(super) fn count_values(&self, state: StateId) -> u64 {
         let Some(&tag) = self.tags.states.get(state.0 as usize) else { return 0 };
-        let sweep = self.sweeps.iter().find(|sweep| sweep.from_tag() == tag);
+        let sweep = self.sweeps.iter().find(|sweep| sweep.old_tag() == tag);
         // What a sweep has been through is what it left behind.
         let outside = match sweep {
             Some(sweep) if sweep.dirty.is_none() => sweep.left(),

@@ -105,8 +105,8 @@ impl Database {
         Ok(Self { level_0_files_max, ..Self::new(db, path, options, tagged, logged) })
     }
 
-    /// Opens the tables of a snapshot. Writes nothing there. Before merges can be read, [`tagged`](Self::tagged) must be
-    /// told what they are.
+    /// Opens the tables of a snapshot. Writes nothing there. Before merges can be read, [`tagged`](Self::tagged) must
+    /// be told what they are.
     pub(super) fn open_tables(path: &Path) -> Result<Self, Error> {
         let tagged = Arc::new(Tagged::default());
         let mut options = options(Options::default(), &tagged);

@@ -84,3 +84,19 @@ pub(super) fn vacant(directory: &Path, prefix: &str) -> PathBuf {
     let names = (0_u64..).map(|number| directory.join(format!("{prefix}{number}")));
     names.into_iter().find(|path| !path.exists()).expect("a directory is never full of names")
 }
+
+/// Removes the databases that are in a task's directory.
+pub(super) fn remove_databases(directory: &Path) -> Result<(), Error> {
+    let entries =
+        fs::read_dir(directory).map_err(|error| file_error(directory, "list the files", &error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| file_error(directory, "list the files", &error))?;
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("db-") {
+            Database::remove(&entry.path())?;
+            // What is left is not RocksDB's, and stays.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
+}

@@ -49,7 +49,7 @@ impl RocksBackend {
         self.unchanged = false;
         let tags = (self.tag(values.from), self.tag(values.to));
         // Whatever a sweep the other way has seen is not all any more.
-        self.sweeps.retain(|sweep| sweep.from_tag() != tags.1);
+        self.sweeps.retain(|sweep| sweep.old_tag() != tags.1);
         let found = self.sweeps.iter().position(|sweep| sweep.tags() == tags);
         let mut sweep = found.map(|at| self.sweeps.swap_remove(at));
         let moved = match which {
@@ -67,7 +67,7 @@ impl RocksBackend {
     pub(super) fn forget_sweeps(&mut self, writes: &WriteSet) {
         let tags = &self.tags.states;
         self.sweeps.retain(|sweep| {
-            let from = tags.iter().position(|tag| *tag == sweep.from_tag());
+            let from = tags.iter().position(|tag| *tag == sweep.old_tag());
             from.is_some_and(|id| writes.of(StateId(id as u32)).is_none())
         });
     }
@@ -122,7 +122,7 @@ impl RocksBackend {
             let mut key = Vec::new();
             for slot in 0..self.invocation.hashes.len() as u32 {
                 key.clear();
-                self.invocation.push_prefix(&mut key, sweep.from_tag(), slot);
+                self.invocation.push_prefix(&mut key, sweep.old_tag(), slot);
                 let (hash, cell) = (slot as usize, self.invocation.key(slot as usize));
                 let cached = self.cells.cached(from, self.invocation.hashes[hash], cell);
                 if matches!(cached, Cached::Absent { .. }) {
@@ -187,6 +187,14 @@ impl RocksBackend {
         convert: &mut Convert<'_>,
     ) -> Result<Moved, Error> {
         let mut moved = Moved::default();
+        if sweep.is_done() {
+            if sweep.left() == 0 {
+                moved.done = true;
+                return Ok(moved);
+            }
+            // What could not be converted then may be now.
+            *sweep = self.new_sweep(values);
+        }
         let old = &self.schema.states()[values.from.0 as usize];
         let mut found = Found::new(old.value.is_words());
         if let (Some(mut dirty), Some(place)) = (sweep.dirty, self.cells.place_of(values.from)) {
@@ -220,7 +228,7 @@ impl RocksBackend {
         let (stamped, words) = (declared.ttl.is_some(), declared.value.is_words());
         let key_words = self.schema.key().is_words();
         let place = self.cells.place_of(state);
-        let tag = sweep.from_tag();
+        let tag = sweep.old_tag();
         let mut looks = limit.saturating_mul(LOOKS);
         let mut visit = |key: &[u8], value: &[u8]| {
             if looks == 0 || found.is_full(limit) {
@@ -304,7 +312,8 @@ impl RocksBackend {
                 stays[row] = true;
                 continue;
             }
-            (key.clear(), value.clear());
+            key.clear();
+            value.clear();
             found.push_key(&mut key, to, row);
             let new = Stamped { value: picked.cell(at), stamp: stamp(row) };
             keys::push_value(&mut value, stamped, new);
@@ -324,14 +333,14 @@ impl RocksBackend {
             let new = Stamped { value: picked.cell(at), stamp: stamp(row) };
             self.note_stored(values.to, found, row, Some(new));
         }
-        for row in 0..found.len() {
+        for (row, stays) in stays.into_iter().enumerate() {
             key.clear();
             found.push_key(&mut key, from, row);
-            if !stays[row] {
+            if !stays {
                 self.note_stored(values.from, found, row, None);
             }
             match &mut sweep {
-                Some(sweep) if stays[row] => sweep.leave(&key),
+                Some(sweep) if stays => sweep.leave(&key),
                 Some(sweep) => sweep.gone(&key),
                 None => {}
             }

@@ -26,13 +26,19 @@ pub(super) struct Limits {
     pub(super) gone: u64,
 }
 
+/// Is called with a key and its value. Whether to go on.
+type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool, Error> + 'v;
+
+/// Is called with the number of a prefix, a key that begins so, and its value. Whether to go on.
+type VisitPrefixed<'v> = dyn FnMut(usize, &[u8], &[u8]) -> Result<bool, Error> + 'v;
+
 /// Calls with the keys and values of a tag from a key on, group by group up to a key, until told to stop.
 pub(super) fn groups(
     database: &Database,
     tag: u16,
     (from, end): (&[u8], &[u8]),
     limits: Limits,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool, Error>,
+    visit: &mut Visit<'_>,
 ) -> Result<Stop, Error> {
     let mut read_options = ReadOptions::default();
     read_options.fill_cache(false);
@@ -75,7 +81,7 @@ pub(super) fn prefixes(
     database: &Database,
     prefixes: &[Vec<u8>],
     (first, from): (usize, Option<Vec<u8>>),
-    visit: &mut dyn FnMut(usize, &[u8], &[u8]) -> Result<bool, Error>,
+    visit: &mut VisitPrefixed<'_>,
 ) -> Result<Option<(usize, Vec<u8>)>, Error> {
     let Some(last) = prefixes.last() else { return Ok(None) };
     let mut read_options = ReadOptions::default();

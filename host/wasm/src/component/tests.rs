@@ -168,8 +168,7 @@ fn no_free_instance_is_an_error_that_says_how_many_there_are() {
     let engine = WasmEngine::new(WasmSettings { instances: 2, cache: None }).unwrap();
     let limits = Limits::default();
     let component = Component::load(&engine, &Guest::new(keyed("sum")).build(), &limits).unwrap();
-    let open =
-        || crate::WasmOperator::open(&component, "sum", &std::collections::BTreeMap::new(), limits);
+    let open = || crate::WasmOperator::open(&component, "sum", &BTreeMap::new(), limits);
     let first = open().unwrap();
     let second = open().unwrap();
     let error = open().unwrap_err();

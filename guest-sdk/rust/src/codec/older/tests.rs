@@ -123,6 +123,28 @@ fn numbers_may_be_wider() {
 }
 
 #[test]
+fn fields_may_become_optional_and_enums_may_have_new_variants() {
+    check((7_u8, "seven".to_owned()), (Some(7_u64), Some("seven".to_owned())));
+    #[derive(Serialize)]
+    enum Before {
+        Empty,
+        Full(u32),
+    }
+    #[derive(Deserialize, PartialEq, Debug)]
+    enum After {
+        Broken(String),
+        Empty,
+        Full(Option<u64>),
+    }
+    #[derive(Serialize)]
+    enum Rebuilt {
+        Broken(String),
+    }
+    check(vec![Before::Empty, Before::Full(3)], vec![After::Empty, After::Full(Some(3))]);
+    check(Rebuilt::Broken("b".to_owned()), After::Broken("b".to_owned()));
+}
+
+#[test]
 fn nothing_else_may_be_missing() {
     #[derive(Deserialize, Debug)]
     #[expect(dead_code, reason = "it is never read")]

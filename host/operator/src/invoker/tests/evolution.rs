@@ -9,6 +9,7 @@ use crate::evolution::{Evolution, Left, Migrations, Rename, Renamed, Retired, St
 mod failures;
 mod flips;
 mod names;
+mod rocks;
 
 /// Adds up values in one state, in units that differ from version to version, and emits each total. A value of 1 also
 /// sets a timer a second later, at which the total is emitted again.

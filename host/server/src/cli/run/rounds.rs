@@ -79,8 +79,11 @@ fn note(components: &JobComponents, prepared: &Prepared) -> anyhow::Result<()> {
         from: prepared.from_manifest(),
         from_savepoint: prepared.resumed_from.as_ref().and_then(|from| from.savepoint.as_deref()),
     };
-    if let Some(told) = note_start(store, history, &starting).map_err(LaunchError::Checkpoint)? {
-        print::remark(told);
+    match note_start(store, history, &starting) {
+        Ok(told) => told.into_iter().for_each(print::remark),
+        // The job does not depend on it.
+        Err(error) if error.is_damage() => tracing::warn!("{}", error.chain()),
+        Err(error) => return Err(LaunchError::Checkpoint(error).into()),
     }
     Ok(())
 }

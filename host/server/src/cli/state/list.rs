@@ -51,7 +51,8 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
                 let mut kind = view.kind(part).to_string();
                 if view.is_retired(part) {
                     kind += ", retired";
-                    waiting.push(waits(&view, part, counted.entries));
+                    let name = format!("{}.{}", view.id(), view.name(part));
+                    waiting.push(waits(&name, part, counted.entries));
                 }
                 rows.push([
                     view.id().to_owned(),
@@ -80,19 +81,37 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
         ("size", Align::Right),
     ];
     print::data(format::table(columns, &rows))?;
-    waiting.iter().for_each(|line| print::remark(line));
+    for line in &waiting {
+        print::remark(line);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What is left of a retired state or of retired timers.
-fn waits(view: &OperatorView, part: Part, entries: u64) -> String {
-    let name = format!("{}.{}", view.id(), view.name(part));
+fn waits(name: &str, part: Part, entries: u64) -> String {
+    let entries = format::count(entries);
     match part {
-        Part::Timer(_) => format!("{name}: {} timers still have this name", format::count(entries)),
-        _ => format!("{name}: {} values wait for being migrated", format::count(entries)),
+        Part::Timer(_) => format!("{name}: {entries} timers still have this name"),
+        Part::State(_) | Part::Task(_) => {
+            format!("{name}: {entries} values wait for being migrated")
+        }
     }
 }
 
 fn key(view: &OperatorView) -> Option<String> {
     view.key_form().map(ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use statehouse_state::{StateId, TimerId};
+
+    #[test]
+    fn what_waits_is_said_of_each_retired_state() {
+        let values = waits("count.total@1", Part::State(StateId(1)), 1234);
+        assert_eq!(values, "count.total@1: 1,234 values wait for being migrated");
+        let timers = waits("count.end", Part::Timer(TimerId(0)), 0);
+        assert_eq!(timers, "count.end: 0 timers still have this name");
+    }
 }

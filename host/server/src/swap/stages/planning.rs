@@ -52,7 +52,8 @@ impl Swapping<'_> {
             let is_operator = |kind: &NodeKind| matches!(kind, NodeKind::Operator { .. });
             let known = graph.nodes().iter().filter(|node| is_operator(&node.kind));
             let known = quoted(known.map(|node| &node.id));
-            return Err(format!("the job has no operator `{id}`; it has {known}"));
+            let known = if known.is_empty() { "none".to_owned() } else { known };
+            return Err(format!("the job has no operator `{id}`; its operators are: {known}"));
         };
         let before = running.component().and_then(|digest| digest.parse().ok());
         let waiting = lock(&self.shared.waiting);

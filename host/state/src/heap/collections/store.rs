@@ -1,6 +1,7 @@
 //! A store: the collections of one state in one key group, in one choice of layouts.
 
 mod pass;
+mod sweep;
 
 use std::ops::Bound;
 
@@ -454,44 +455,10 @@ impl<K: EntryKey, V: EntryValue, S: EntryStamp> Entries for Store<K, V, S> {
         budget: &mut usize,
         yields: &mut dyn FnMut(Point<'_>, Stamped<'_>),
     ) -> bool {
-        let flip = self.changes.flip;
-        while *budget > 0 {
-            let Some(collection) = self.collections.get(place.number as usize) else { return true };
-            *budget -= 1;
-            if let Some(Collection { key, hash, rows }) = collection {
-                let after = place.after.clone();
-                let mut word = 0;
-                let from = match &after {
-                    Some(after) => Bound::Excluded(K::look(after.cell(), flip, &mut word)),
-                    None => Bound::Unbounded,
-                };
-                for (entry_key, entry) in rows.range(from, Bound::Unbounded) {
-                    if *budget == 0 {
-                        return false;
-                    }
-                    *budget -= 1;
-                    let entry_key = entry_key.cell(flip);
-                    place.after = Some(Key::from(entry_key));
-                    if entry.mark.present() {
-                        let point = Point { hash: *hash, key: key.cell(), entry: entry_key };
-                        yields(point, entry.stamped());
-                    }
-                }
-            }
-            (place.number, place.after) = (place.number + 1, None);
-        }
-        false
+        self.walk_from(place, budget, yields)
     }
 
     fn shed(&mut self, budget: &mut usize) -> bool {
-        self.index = Index::default();
-        while *budget > 0 {
-            let Some(last) = self.collections.last_mut() else { return true };
-            if !last.as_mut().is_some_and(|last| last.rows.shed(budget)) {
-                self.collections.pop();
-                *budget = budget.saturating_sub(1);
-            }
-        }
-        self.collections.is_empty()
+        self.shed_some(budget)
     }
 }

@@ -96,7 +96,8 @@ pub(in crate::rocks) fn converted(
     if new.is_words() != words || new.len() != rows || !ascends || !within {
         return Err(Error::Column {
             reason: format!(
-                "a conversion of {rows} values yields {} rows, of which {} failed, or not in the layout or order agreed",
+                "a conversion of {rows} values yields {} rows, of which {} failed, or not in the layout or \
+                 order agreed",
                 new.len(),
                 failed.len()
             ),

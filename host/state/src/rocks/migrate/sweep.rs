@@ -37,7 +37,7 @@ impl Sweep {
     }
 
     /// The tag of the state that is swept.
-    pub(in crate::rocks) fn from_tag(&self) -> u16 {
+    pub(in crate::rocks) fn old_tag(&self) -> u16 {
         self.tags.0
     }
 

@@ -327,7 +327,7 @@ fn moving_back_and_forth_finds_what_is_new_each_time() {
             }
         }
         assert_eq!(moved, 100, "round {round}");
-        put(&mut backend, 0, &keys[..10], &vec![(round + 1) * 1000; 10], 0);
+        put(&mut backend, 0, &keys[..10], &[(round + 1) * 1000; 10], 0);
     }
     assert_eq!(get(&mut backend, 0, &[3, 50], 0), [Some(4000), Some(4050)]);
 }

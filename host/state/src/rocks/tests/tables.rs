@@ -279,3 +279,36 @@ fn tables_are_read_as_records_and_nothing_is_written_there() {
     has("time: 99, namespace: 7, set: true");
     assert_eq!(contents(tables.directory()), before);
 }
+
+#[test]
+fn tables_of_the_first_version_are_restored_and_those_of_a_later_one_refused() {
+    let bed = Bed::new(RocksOptions::default());
+    let setup = for_states(vec![value("sum"), value("other")]);
+    let mut backend = bed.backend(&setup);
+    put(&mut backend, 1, &[1], &[10], 0);
+    let tables = snapshot(&mut backend, 1);
+    let rewritten = |version: u32| {
+        let (copy, to) = (bed.directory(), bed.directory());
+        files::adopt(tables.directory(), &copy).unwrap();
+        let clock = Arc::new(Clock::new());
+        let database = Database::open(&copy, &bed.resources, backend.catalog.tagged(), &clock);
+        let database = database.unwrap();
+        let json = database.db().get(keys::CATALOG).unwrap().unwrap();
+        let mut catalog: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        catalog["version"] = version.into();
+        let members = catalog.as_object_mut().unwrap();
+        members.retain(|name, _| !name.starts_with("next_") || name == "next_element");
+        let mut batch = WriteBatch::default();
+        batch.put(keys::CATALOG, serde_json::to_vec(&catalog).unwrap());
+        database.write(batch).unwrap();
+        files::checkpoint(&database, &backend.catalog, &to).unwrap();
+        to
+    };
+    let mut restored = bed.backend(&setup);
+    restored.restore_tables(&rewritten(1)).unwrap();
+    assert_eq!(get(&mut restored, 1, &[1], 0), [Some(10)]);
+    restored.evolve(&[value("new"), value("other")], &setup.timers).unwrap();
+    assert_eq!(restored.tags.states, [3, 2]);
+    let refused = bed.backend(&setup).restore_tables(&rewritten(3)).unwrap_err();
+    assert!(refused.to_string().contains("version 3"), "{refused}");
+}

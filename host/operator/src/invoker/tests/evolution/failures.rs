@@ -121,10 +121,12 @@ fn timers_of_keys_that_cannot_be_migrated_are_set_aside_and_do_not_come_again() 
     assert!(matches!(error, InvokeError::Unmigrated { key, .. } if key == "2"));
 }
 
+type Makes = fn(&Column) -> Column;
+
 /// Makes of its values what it should not.
 struct Sloppy {
     description: Description,
-    makes: fn(&Column) -> Column,
+    makes: Makes,
 }
 
 impl Operator for Sloppy {
@@ -147,7 +149,7 @@ impl Operator for Sloppy {
 
 #[test]
 fn what_conversions_make_is_checked() {
-    let cases: [(fn(&Column) -> Column, ValueLayout, &str); 3] = [
+    let cases: [(Makes, ValueLayout, &str); 3] = [
         (
             |_| Column::Words(vec![]),
             ValueLayout::U64,
