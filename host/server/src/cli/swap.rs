@@ -150,6 +150,7 @@ fn reach(file: &JobFile) -> anyhow::Result<Client> {
 /// The newest swap that is not over.
 fn under_way(client: &Client, args: &SwapArgs) -> anyhow::Result<ExitCode> {
     let mut swaps = client.swaps()?.swaps;
+    swaps.retain(|swap| !swap.plan_only);
     if args.status {
         let Some(newest) = swaps.pop() else {
             anyhow::bail!(

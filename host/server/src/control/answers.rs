@@ -72,8 +72,10 @@ pub(super) fn router(job: Arc<RunningJob>, ended: watch::Receiver<Option<JobEnde
         .route(path::SAVEPOINTS, post(savepoint))
         .route(path::CHECKPOINTS, post(checkpoint))
         .route(path::CANCEL, post(cancel))
-        .route(path::COMPONENTS, put(swaps::take_component))
-        .layer(DefaultBodyLimit::max(swaps::COMPONENT_BYTES_MAX))
+        .route(
+            path::COMPONENTS,
+            put(swaps::take_component).layer(DefaultBodyLimit::max(swaps::COMPONENT_BYTES_MAX)),
+        )
         .route(path::SWAPS, get(swaps::list).post(swaps::create))
         .route(path::SWAP, get(swaps::look))
         .route(path::DECISION, post(swaps::decide))

@@ -13,7 +13,7 @@ const WAITING_MAX: usize = 8;
 const PREFIX_MIN: usize = 4;
 
 /// Components that were handed in and that no swap has put into the store yet. The oldest go first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Waiting(VecDeque<(Digest, Bytes)>);
 
 impl Waiting {

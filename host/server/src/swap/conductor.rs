@@ -2,6 +2,7 @@
 //! (`stages.rs`), beside the job.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,7 +16,7 @@ use super::components::Waiting;
 use super::progress::Progress;
 use super::stages;
 use super::watch::Rules;
-use crate::control::messages::{CreateSwap, SwapDecision, SwapStatus};
+use crate::control::messages::{CreateSwap, SwapDecision, SwapStageName, SwapStatus};
 use crate::job_components::JobComponents;
 use crate::live_job::LiveJob;
 
@@ -133,18 +134,29 @@ impl Conductor {
         let generation = self.shared.history().map_or(0, |history| history.generation().0);
         let id = format!("{generation}-{number}");
         let progress = Arc::new(Progress::new(id, &request, who, self.shared.clock.now()));
-        if swaps.len() == SWAPS_KEPT {
-            swaps.remove(0);
+        if swaps.len() >= SWAPS_KEPT
+            && let Some(oldest) = swaps.iter().position(|swap| swap.stage().is_over())
+        {
+            swaps.remove(oldest);
         }
         swaps.push(Arc::clone(&progress));
         drop(swaps);
         let status = progress.status();
-        let shared = Arc::clone(&self.shared);
+        let (shared, id) = (Arc::clone(&self.shared), status.id.clone());
         let thread = std::thread::Builder::new().name("swap".to_owned()).spawn(move || {
             let _runtime = shared.runtime.as_ref().map(tokio::runtime::Handle::enter);
-            stages::run(&shared, &progress, &request, &rules);
+            // A bug of the host's must not leave a swap under way for ever.
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                stages::run(&shared, &progress, &request, &rules);
+            }));
+            if ran.is_err() && !progress.stage().is_over() {
+                let reason = "the host broke an assumption of its own; its log says which";
+                progress.note(|status| status.reason = Some(reason.to_owned()));
+                progress.advance(SwapStageName::Refused, shared.clock.now());
+            }
         });
         let thread = thread.map_err(|error| {
+            lock(&self.shared.swaps).retain(|swap| swap.id() != id);
             NotAsked::Conflict(format!("no thread can be started for the swap: {error}; try again"))
         })?;
         let mut threads = lock(&self.shared.threads);

@@ -125,6 +125,17 @@ fn operator(
     }
     let (from, to) = (version_of(running), version_of(&factory));
     let to = to.expect("a component's operator has a digest");
+    if let Some(from) = &from
+        && from.component == to.component
+        && from.operator != to.operator
+    {
+        // Checkpoints tell versions apart by their components.
+        planned.plan.refusals.push(format!(
+            "operator `{id}`: `{}` and `{}` are operators of the same component, and a swap goes from one component to \
+             another: stop the job and change `operator` in its file",
+            from.operator, to.operator
+        ));
+    }
     planned.plan.operators.push(OperatorPlan { id: id.clone(), from, to, changes, new_imports });
     if let Ok(evolution) = evolution {
         planned.nodes.push(PlannedNode { id, factory: Arc::new(factory), evolution });

@@ -21,6 +21,7 @@ impl Progress {
     pub(super) fn new(id: String, request: &CreateSwap, who: String, now: i64) -> Self {
         let status = SwapStatus {
             id,
+            plan_only: request.plan_only,
             stage: SwapStageName::Queued,
             passed: vec![(SwapStageName::Queued, now)],
             asked_ms: now,

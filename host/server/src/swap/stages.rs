@@ -42,7 +42,10 @@ pub(super) fn run(shared: &Shared, progress: &Progress, request: &CreateSwap, ru
     if let Err(reason) = swapping.run() {
         swapping.refuse(reason, None);
     }
-    swapping.forget_components();
+    // What a swap on trial runs is not in the graph yet, and plans are made beside it.
+    if !request.plan_only {
+        swapping.forget_components();
+    }
 }
 
 impl Swapping<'_> {
@@ -172,15 +175,35 @@ impl Swapping<'_> {
             let (resumed, epoch) = self.shared.resumed();
             if resumed > resumed_before {
                 self.progress.note(|status| status.epoch = Some(epoch));
-                self.delete_savepoint();
                 self.record(HistoryEvent::RolledBack, Some(ready), Some(epoch), Some(reason));
-                return self.advance(SwapStageName::RolledBack);
+                self.advance(SwapStageName::RolledBack);
+                return self.let_go_of_savepoint();
             }
             if self.shared.live.is_over() {
-                // The next run goes on from the checkpoint, which is there as well.
-                self.delete_savepoint();
-                self.record(HistoryEvent::Interrupted, Some(ready), None, Some(reason));
+                // The savepoint may be all that the next run has to go on from; and only the next run sees whether a
+                // checkpoint with the new component was published, and says so in the history.
+                let reason = format!(
+                    "{reason}; the job ended before it ran again: the next run goes on from its newest checkpoint, and \
+                     `statehouse history` says then what became of the swap"
+                );
+                self.progress.note(|status| status.reason = Some(reason));
                 return self.advance(SwapStageName::RolledBack);
+            }
+            std::thread::park_timeout(INTERVAL);
+        }
+    }
+
+    /// The savepoint goes when the job that went back to it has a checkpoint of its own: where checkpoints went on in the
+    /// trial, the one of the savepoint's epoch may be collected already.
+    fn let_go_of_savepoint(&self) {
+        loop {
+            let handle = self.shared.live.handle();
+            let has_its_own = handle.is_some_and(|handle| handle.checkpoint_count() > 0);
+            if !self.request.commit_outputs || has_its_own {
+                return self.delete_savepoint();
+            }
+            if self.shared.live.is_over() {
+                return;
             }
             std::thread::park_timeout(INTERVAL);
         }

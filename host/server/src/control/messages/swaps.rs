@@ -112,6 +112,9 @@ pub struct SwapList {
 pub struct SwapStatus {
     /// What it is called.
     pub id: String,
+    /// Whether it is a plan and nothing more.
+    #[serde(default)]
+    pub plan_only: bool,
     /// How far it is.
     pub stage: SwapStageName,
     /// The stages that it has come to, with the time of each in milliseconds since 1970.

@@ -28,7 +28,11 @@ impl Swapping<'_> {
     pub(super) fn plan(&self, handle: &JobHandle) -> Result<Ready, String> {
         let graph = handle.graph();
         let newest = block_on(self.store.newest_valid(Check::Manifest));
-        let newest = newest.ok().and_then(|selection| selection.manifest);
+        let newest = newest.map_err(|error| {
+            let error = error.chain();
+            format!("what earlier versions left cannot be seen, since no checkpoint can be read: {error}")
+        })?;
+        let newest = newest.manifest;
         let mut candidates = Vec::new();
         let mut bytes = BTreeMap::new();
         for operator in &self.request.operators {
@@ -56,7 +60,8 @@ impl Swapping<'_> {
             return Err(format!("the job has no operator `{id}`; its operators are: {known}"));
         };
         let before = running.component().and_then(|digest| digest.parse().ok());
-        let waiting = lock(&self.shared.waiting);
+        // A store may take its time, and others wait for what this guards.
+        let waiting = lock(&self.shared.waiting).clone();
         let mut name = name.clone();
         let digest = match (to, before) {
             (SwapTo::Component(text), _) => components::named(text, &waiting, self.store)?,
@@ -68,14 +73,13 @@ impl Swapping<'_> {
             (SwapTo::Back, None) => return Err(format!("operator `{id}` has no component")),
         };
         let bytes = components::bytes(digest, &waiting, self.store)?;
-        drop(waiting);
         let description = running.description().clone();
         let factory = self
             .shared
             .components
             .factory(id, &bytes, name.as_deref(), &description.name)
             .map_err(|error| format!("operator `{id}`: {error}"))?;
-        let retired = retired(newest, id);
+        let retired = retired(newest, id, before)?;
         let imports_before = before.and_then(|before| self.shared.components.imports(before));
         let left = Left { description, retired };
         let candidate = Candidate { id: id.clone(), factory, left, imports_before };
@@ -83,11 +87,25 @@ impl Swapping<'_> {
     }
 }
 
-/// What of the operator's earlier versions is still there. A retired state comes by a swap, which ends with a checkpoint.
-fn retired(newest: Option<&Manifest>, id: &str) -> Retired {
+/// What of the operator's earlier versions is still there. A swap ends with a checkpoint that says so; a run that was
+/// started with another component has said nothing before its first one.
+fn retired(
+    newest: Option<&Manifest>,
+    id: &str,
+    running: Option<statehouse_checkpoint::Digest>,
+) -> Result<Retired, String> {
     let before = newest.and_then(|newest| newest.operators.iter().find(|one| one.id == id));
-    let retired = before.and_then(|before| before.retired.clone());
-    retired.and_then(|retired| serde_json::from_value(retired).ok()).unwrap_or_default()
+    let Some(before) = before else { return Ok(Retired::default()) };
+    if before.component != running {
+        return Err(format!(
+            "operator `{id}` was started with another component than that of the newest checkpoint, and there is none \
+             since: wait for one, or take one by `statehouse savepoint create`"
+        ));
+    }
+    let Some(retired) = before.retired.clone() else { return Ok(Retired::default()) };
+    serde_json::from_value(retired).map_err(|error| {
+        format!("what earlier versions of operator `{id}` left cannot be read in the newest checkpoint: {error}")
+    })
 }
 
 /// Why a plan is not accepted, and what to do about it.
