@@ -155,12 +155,15 @@ impl JobComponents {
     }
 }
 
+/// A file, and the limits that it was loaded with.
+type FileWithin = (PathBuf, usize, std::time::Duration);
+
 /// Loads the components that a job file names.
 pub(crate) struct Builder {
     engine: Option<WasmEngine>,
     operators: BTreeMap<String, Terms>,
     /// By path, with the limits that each was loaded with.
-    read: BTreeMap<(PathBuf, usize, std::time::Duration), (Digest, Vec<u8>, Component)>,
+    read: BTreeMap<FileWithin, (Digest, Vec<u8>, Component)>,
 }
 
 /// Why a file is not the component of an operator.

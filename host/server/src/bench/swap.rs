@@ -74,9 +74,12 @@ pub struct SwapFigures {
     /// Baseline: from the last record before a stop with a checkpoint to the first one after a start, within one process.
     pub restart: Pauses,
     pub records_per_second_before: f64,
-    /// Only of a changed schema, as what follows.
+    /// Only of a changed schema, as whatever is about sweeping.
     pub records_per_second_sweeping: Option<f64>,
     pub sweeping_over_before: Option<f64>,
+    /// Time in invocations: what of the difference is theirs and not the sweep's.
+    pub invocation_ns_per_record_before: f64,
+    pub invocation_ns_per_record_sweeping: Option<f64>,
     pub sweep: Option<Pauses>,
 }
 
@@ -126,6 +129,7 @@ pub fn run(settings: &SwapSettings, directory: &Path) -> Result<SwapFigures, Str
     let restarts = (0..settings.restarts()).map(|_| restart(&bed)).collect::<Result<_, _>>()?;
     let backs = (0..settings.restarts()).map(|_| roll_back(&bed)).collect::<Result<_, _>>()?;
     let rate = |flowed: Flowed| flowed.records as f64 / flowed.seconds;
+    let cost = |flowed: Flowed| flowed.busy_ns as f64 / flowed.records as f64;
     let before = rate(swapped.before);
     let changed = settings.schema == Schema::Changed;
     let sweeping = changed.then(|| rate(swapped.sweeping));
@@ -147,6 +151,8 @@ pub fn run(settings: &SwapSettings, directory: &Path) -> Result<SwapFigures, Str
         records_per_second_before: before,
         records_per_second_sweeping: sweeping,
         sweeping_over_before: sweeping.map(|sweeping| sweeping / before),
+        invocation_ns_per_record_before: cost(swapped.before),
+        invocation_ns_per_record_sweeping: changed.then(|| cost(swapped.sweeping)),
         sweep: changed.then(|| Pauses::of(swapped.sweeps)),
     })
 }

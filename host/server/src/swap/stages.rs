@@ -148,7 +148,7 @@ impl Swapping<'_> {
             commit_outputs: self.request.commit_outputs,
             canary: self.request.canary.and_then(CanaryShare::of_percent),
         });
-        match watching.to_the_end(&ticket) {
+        match watching.watch_to_the_end(&ticket) {
             SwapStage::Kept { epoch } => {
                 self.progress.note(|status| status.epoch = Some(epoch));
                 self.delete_savepoint();
@@ -237,7 +237,7 @@ impl<'a> Watching<'a> {
         (self.until, self.is_decided) = (None, false);
     }
 
-    fn to_the_end(&mut self, ticket: &SwapTicket) -> SwapStage {
+    fn watch_to_the_end(&mut self, ticket: &SwapTicket) -> SwapStage {
         let mut seen = SwapStage::Queued;
         loop {
             let stage = ticket.wait_past(&seen, INTERVAL);

@@ -36,6 +36,12 @@ impl<P: Pick> At<'_, P> {
         {
             return;
         }
+        self.write_word_first(group, row, state, value);
+    }
+
+    /// The first write of a value in a version, or one that makes it appear or go. Apart, so that the others are short.
+    #[inline(never)]
+    fn write_word_first(self, group: &mut Group, row: u32, state: usize, value: Option<u64>) {
         let (sheet, mut change) = group.change_sheet(self.pick, self.version);
         let mark = sheet.mark_for_write(self.layout, &mut change, row, state);
         sheet.table.set_word(self.layout, row, state, value, mark);

@@ -145,6 +145,8 @@ impl RocksBackend {
         let (from, catalog) = (tables.database.path().to_owned(), tables.catalog.clone());
         drop(tables);
         self.open_copy(&from, catalog)?;
+        // Changes go to the tags that the tables have.
+        self.timers.serve(self.schema.timers(), &self.tags.timers);
         let words = self.schema.key().is_words();
         for group in self.range.iter() {
             for (family, &tag) in self.tags.timers.iter().enumerate() {

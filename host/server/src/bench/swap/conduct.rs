@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// How long a trial is, and how long the job is watched before a swap.
-const WATCH: Duration = Duration::from_millis(50);
+const WATCH: Duration = Duration::from_millis(100);
 
 /// What the swaps of a run came to. Times are in nanoseconds, one for each task and swap.
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ pub(super) struct Swapped {
 pub(super) struct Flowed {
     pub(super) records: u64,
     pub(super) seconds: f64,
+    /// Nanoseconds in invocations, of all tasks.
+    pub(super) busy_ns: u64,
 }
 
 impl Running<'_> {
@@ -76,8 +78,11 @@ impl Running<'_> {
         tasks.map(|entry| &*entry.metrics)
     }
 
-    fn records(&self) -> u64 {
-        self.tasks().map(|task| TaskMetrics::read(&task.records_in)).sum()
+    /// Records taken in, and nanoseconds in invocations.
+    fn counted(&self) -> (u64, u64) {
+        let sum = |of: fn(&TaskMetrics) -> u64| self.tasks().map(of).sum();
+        let records = sum(|task| TaskMetrics::read(&task.records_in));
+        (records, sum(|task| TaskMetrics::read(&task.busy_ns)))
     }
 
     /// Adds what flows until it is so.
@@ -87,10 +92,12 @@ impl Running<'_> {
         what: &str,
         so: impl FnMut() -> bool,
     ) -> Result<f64, String> {
-        let (before, watch) = (self.records(), Stopwatch::start());
+        let ((records, busy_ns), watch) = (self.counted(), Stopwatch::start());
         self.wait(what, so)?;
         let seconds = watch.seconds();
-        flowed.records += self.records() - before;
+        let now = self.counted();
+        flowed.records += now.0 - records;
+        flowed.busy_ns += now.1 - busy_ns;
         flowed.seconds += seconds;
         Ok(seconds)
     }

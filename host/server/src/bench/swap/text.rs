@@ -43,11 +43,18 @@ pub fn text(figures: &SwapFigures) -> String {
         ("longest", Align::Right),
     ];
     let mut text = head + &format::table(columns, &rows);
-    text += &format!("before swaps   {}\n", format::rate(figures.records_per_second_before));
-    if let (Some(rate), Some(ratio)) =
-        (figures.records_per_second_sweeping, figures.sweeping_over_before)
-    {
-        text += &format!("while sweeping {} ({ratio:.2} of before)\n", format::rate(rate));
+    text += &format!(
+        "before swaps   {}, {:.0} ns a record in invocations\n",
+        format::rate(figures.records_per_second_before),
+        figures.invocation_ns_per_record_before
+    );
+    if let (Some(rate), Some(ratio), Some(cost)) = (
+        figures.records_per_second_sweeping,
+        figures.sweeping_over_before,
+        figures.invocation_ns_per_record_sweeping,
+    ) {
+        let rate = format::rate(rate);
+        text += &format!("while sweeping {rate} ({ratio:.2} of before), {cost:.0} ns\n");
     }
     text
 }

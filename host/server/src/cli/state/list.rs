@@ -81,7 +81,9 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
         ("size", Align::Right),
     ];
     print::data(format::table(columns, &rows))?;
-    waiting.iter().for_each(|line| print::remark(line));
+    for line in &waiting {
+        print::remark(line);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

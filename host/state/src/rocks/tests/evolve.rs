@@ -135,6 +135,35 @@ fn what_is_removed_is_gone_and_does_not_come_back_with_its_name() {
 }
 
 #[test]
+fn timers_that_are_restored_in_another_order_are_deleted_where_they_are() {
+    let bed = Bed::new(RocksOptions::default());
+    let with = |timers| Setup { timers, ..for_states(vec![value("a")]) };
+    let mut backend = bed.backend(&with(vec![alarm()]));
+    set_timer(&mut backend, 1, 5);
+    backend.evolve(&[value("a")], &[retry(), alarm()]).unwrap();
+    let mut tables = snapshot(&mut backend, 1);
+    for epoch in 2..4 {
+        let mut restored = bed.backend(&with(vec![retry(), alarm()]));
+        restored.restore_tables(tables.directory()).unwrap();
+        let due = restored.due_timers(TimeDomain::EventTime, 99, 9).unwrap();
+        assert_eq!((due.timer, due.times), (TimerId(1), vec![5]));
+        let change =
+            |timer, set| TimerChange { timer: TimerId(timer), slot: 0, namespace: 0, time: 5, set };
+        commit(&mut restored, &[1], 0, |set| set.change_timer(change(1, false))).unwrap();
+        commit(&mut restored, &[1], 0, |set| set.change_timer(change(0, true))).unwrap();
+        let changed = snapshot(&mut restored, 10 + epoch);
+        let mut again = bed.backend(&with(vec![retry(), alarm()]));
+        again.restore_tables(changed.directory()).unwrap();
+        let due = again.due_timers(TimeDomain::EventTime, 99, 9).unwrap();
+        assert_eq!((due.timer, due.times), (TimerId(0), vec![5]));
+        commit(&mut again, &[1], 0, |set| set.change_timer(change(0, false))).unwrap();
+        assert_eq!(again.next_timer(TimeDomain::EventTime), None);
+        commit(&mut again, &[1], 0, |set| set.change_timer(change(1, true))).unwrap();
+        tables = snapshot(&mut again, 20 + epoch);
+    }
+}
+
+#[test]
 fn tags_are_not_given_twice_also_after_a_restore() {
     let bed = Bed::new(RocksOptions::default());
     let mut backend = bed.backend(&for_states(vec![value("a"), value("b")]));
