@@ -135,8 +135,7 @@ fn a_state_that_became_something_else_is_refused_by_name() {
     let set = format!("operator.sum.operator={}", "turned");
     place.run(&["run", "job.toml", "--set", &set]).refused(&[
         "`sum`",
-        "was Value of S64",
-        "is Map of S64",
+        "was a value state and is a map state now",
     ]);
     let added = |files: &std::collections::BTreeMap<_, _>| files.len() - before.len();
     assert!(added(&place.files("checkpoints")) <= 1, "no more than a claim was written");

@@ -101,7 +101,7 @@ pub struct Prepared {
     /// The store of its checkpoints, if it has one.
     pub store: Option<CheckpointStore>,
     /// Adds to the job's history, if it has a store.
-    pub history: Option<HistoryWriter>,
+    pub history: Option<Arc<HistoryWriter>>,
     /// A savepoint that the run has been given: it goes when the run has a checkpoint of its own.
     pub claimed: Option<ClaimedSavepoint>,
     /// Kept for as long as the job runs.
@@ -111,6 +111,7 @@ pub struct Prepared {
     restore: Option<RestorePoint>,
     lease: Option<Lease>,
     chosen: Option<Chosen>,
+    components: JobComponents,
 }
 
 /// Decides where the job starts, and makes this process its owner. Nothing of the state is read yet.
@@ -153,9 +154,6 @@ pub fn prepare(
         }
     };
     let (graph, swapped_in) = choose_components(chosen.as_ref())?;
-    if let Some(store) = &store {
-        upload(store, components, chosen.as_ref(), &swapped_in)?;
-    }
     let locks = Locks { checkpoints: lock, state: backends.folder };
     Ok(Prepared {
         resumed_from: chosen.as_ref().map(Chosen::resumed_from),
@@ -163,7 +161,7 @@ pub fn prepare(
         history: store
             .as_ref()
             .zip(lease.as_ref())
-            .map(|(store, lease)| store.history_writer(lease)),
+            .map(|(store, lease)| Arc::new(store.history_writer(lease))),
         claimed: chosen.as_ref().filter(|_| start.claim).and_then(Chosen::claimed),
         locks,
         terms: RunTerms {
@@ -178,6 +176,7 @@ pub fn prepare(
         lease,
         store,
         chosen,
+        components: components.clone(),
     })
 }
 
@@ -214,7 +213,12 @@ impl Prepared {
         let (store, lease) = (self.store.clone(), self.lease.take());
         let checkpoints = store.zip(lease).map(|(store, lease)| Checkpoints { store, lease });
         let plan = self.terms.plan(checkpoints, self.restore.take());
-        assemble(plan).map_err(|error| error::explain(error, self.chosen.as_ref()))
+        let job = assemble(plan).map_err(|error| error::explain(error, self.chosen.as_ref()))?;
+        // Before the first checkpoint names them, and not for a start that is refused.
+        if let Some(store) = &self.store {
+            upload(store, &self.components, self.chosen.as_ref(), &self.swapped_in)?;
+        }
+        Ok(job)
     }
 }
 

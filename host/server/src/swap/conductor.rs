@@ -69,7 +69,7 @@ impl Conductor {
         components: JobComponents,
         live: LiveJob,
         clock: Arc<dyn Clock>,
-        store: Option<(CheckpointStore, HistoryWriter)>,
+        store: Option<(CheckpointStore, Arc<HistoryWriter>)>,
     ) -> Self {
         let (store, history) = store.unzip();
         let shared = Shared {
@@ -78,7 +78,7 @@ impl Conductor {
             clock,
             store,
             waiting: Mutex::default(),
-            history: Mutex::new(history.map(Arc::new)),
+            history: Mutex::new(history),
             swaps: Mutex::default(),
             threads: Mutex::default(),
             next: AtomicU64::new(1),
@@ -211,8 +211,8 @@ impl Conductor {
     }
 
     /// The job runs again, after a rollback to this epoch.
-    pub fn resumed(&self, history: HistoryWriter, epoch: u64) {
-        *lock(&self.shared.history) = Some(Arc::new(history));
+    pub fn resumed(&self, history: Arc<HistoryWriter>, epoch: u64) {
+        *lock(&self.shared.history) = Some(history);
         let mut resumed = lock(&self.shared.resumed);
         *resumed = (resumed.0 + 1, epoch);
     }

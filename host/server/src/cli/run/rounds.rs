@@ -29,11 +29,9 @@ pub(super) fn run(
     live: &LiveJob,
     bars: &MultiProgress,
 ) -> anyhow::Result<EndStatus> {
-    note(components, &prepared)?;
-    let history = prepared.history.take();
     let store = prepared.store.clone();
     let clock = Arc::clone(&prepared.terms.clock);
-    let kept = store.clone().zip(history);
+    let kept = store.clone().zip(prepared.history.clone());
     let conductor = Conductor::new(components.clone(), live.clone(), Arc::clone(&clock), kept);
     let savepoints = SavepointRequests::default();
     let running = RunningJob {
@@ -51,7 +49,7 @@ pub(super) fn run(
     let claim = Claim::watch(prepared.claimed.take(), live.clone());
     let ended = stop_on_signals(live, bars).and_then(|()| {
         let progress = Progress::start(bars, live.clone(), clock);
-        let ended = rounds(&mut prepared, live, &conductor);
+        let ended = rounds(components, &mut prepared, live, &conductor);
         progress.finish();
         ended
     });
@@ -67,9 +65,6 @@ pub(super) fn run(
 
 /// Says in the history that the run starts, and with what.
 fn note(components: &JobComponents, prepared: &Prepared) -> anyhow::Result<()> {
-    for swapped_in in &prepared.swapped_in {
-        print::remark(swapped_in);
-    }
     let (Some(store), Some(history)) = (&prepared.store, &prepared.history) else { return Ok(()) };
     let starting = Starting {
         at_ms: prepared.terms.clock.now(),
@@ -90,12 +85,17 @@ fn note(components: &JobComponents, prepared: &Prepared) -> anyhow::Result<()> {
 
 /// One round, and another one after each rollback.
 fn rounds(
+    components: &JobComponents,
     prepared: &mut Prepared,
     live: &LiveJob,
     conductor: &Conductor,
 ) -> anyhow::Result<EndStatus> {
+    for swapped_in in &prepared.swapped_in {
+        print::remark(swapped_in);
+    }
     let mut job = prepared.assemble()?;
-    let mut resumed: Option<(HistoryWriter, u64)> = None;
+    note(components, prepared)?;
+    let mut resumed: Option<(Arc<HistoryWriter>, u64)> = None;
     loop {
         live.start(job.handle.clone());
         if let Some((history, epoch)) = resumed.take() {
@@ -106,7 +106,7 @@ fn rounds(
         let epoch = rollback.to_epoch;
         tracing::warn!("the swap is rolled back to checkpoint {epoch}: {}", rollback.reason);
         let (again, history) = go_on(&mut prepared.terms, &prepared.store, *rollback, conductor)?;
-        resumed = Some((history, epoch));
+        resumed = Some((Arc::new(history), epoch));
         job = again;
     }
 }
