@@ -21,7 +21,10 @@ fn a_version_that_traps_is_rolled_back_and_leaves_no_trace() {
         assert!(rows["v1"] > 0 && rows["v2"] > 0 && rows.len() == 2, "{backend}: {rows:?}");
         assert_eq!(ledger.savepoints(), [""; 0]);
         let events = ledger.events();
-        assert_eq!(events[..3], ["asked", "swapped", "rolled-back"], "{events:?}");
+        // It traps on its first record, perhaps before anybody has seen it on trial.
+        let events: Vec<&str> =
+            events.iter().map(String::as_str).filter(|event| *event != "swapped").collect();
+        assert_eq!(events, ["asked", "rolled-back", "asked", "kept"]);
     }
 }
 
@@ -29,11 +32,11 @@ fn a_version_that_traps_is_rolled_back_and_leaves_no_trace() {
 fn a_trap_late_in_the_trial_takes_back_all_of_it() {
     let ledger = Ledger::new();
     // Each key comes to this after some records.
-    let mut job = ledger.start(&["--set", "operator.ledger.config={ fault-at = 6000 }"]);
+    let mut job = ledger.start(&["--set", "operator.ledger.config={ fault-at = 20000 }"]);
     pause(300, &mut job);
     let undone = ledger.swapped("trapping", &["--watch", "60s"]);
     assert_eq!(stage(&undone), "rolled-back", "{undone:#}");
-    assert!(undone["reason"].as_str().unwrap().contains("6000"), "{undone:#}");
+    assert!(undone["reason"].as_str().unwrap().contains("has reached 20"), "{undone:#}");
     let counted = &undone["counted"][0]["trial"]["records-in"];
     assert!(counted.as_u64().unwrap() > 0, "{undone:#}");
     pause(300, &mut job);

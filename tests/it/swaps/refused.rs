@@ -129,3 +129,59 @@ fn a_store_that_takes_no_savepoint_refuses_the_swap_and_the_job_goes_on() {
     let rows = ledger.end(job);
     assert!(rows["v1"] > 0, "{rows:?}");
 }
+
+/// A file system of a few megabytes, which needs root. Elsewhere there is none.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: std::path::PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&at).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8m", "statehouse-test"]).arg(&at);
+        mount.output().is_ok_and(|output| output.status.success()).then_some(Self(at))
+    }
+
+    /// Leaves no room. What is written to make it so goes when the file is removed.
+    fn fill(&self) -> std::path::PathBuf {
+        let file = self.0.join("filling");
+        let written = std::fs::write(&file, vec![1; 16 << 20]);
+        assert!(written.is_err(), "there is no room for so much");
+        file
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_when_the_savepoint_is_made_refuses_the_swap() {
+    let ledger = Ledger::of(&JOB.replace("\"50ms\"", "\"1h\""));
+    let Some(disk) = SmallDisk::mount(ledger.place.path("checkpoints")) else {
+        eprintln!("no file system can be mounted here, so the disk is not filled");
+        return;
+    };
+    let mut job = ledger.start(&[]);
+    pause(200, &mut job);
+    assert_eq!(stage(&ledger.swapped("v2", &["--watch", "0s"])), "kept");
+    let filling = disk.fill();
+    // Its component is in the store, so it is the savepoint that finds no room.
+    let back = ["swap", "job.toml", "ledger", "--back", "--json"];
+    let refused = ledger.place.run(&back);
+    let status = refused.json();
+    assert_eq!((refused.code, stage(&status)), (Some(1), "refused"), "{refused:#?}");
+    let passed: Vec<&Value> =
+        status["passed"].as_array().unwrap().iter().map(|one| &one[0]).collect();
+    assert!(passed.contains(&&Value::from("pinning")), "{status:#}");
+    // A new component finds none either.
+    ledger.swap("v3", &[]).refused(&["refused", "cannot be put beside the checkpoints"]);
+    std::fs::remove_file(filling).unwrap();
+    pause(100, &mut job);
+    let kept = ledger.place.run(&[&back[..], &["--watch", "100ms"]].concat()).json();
+    assert_eq!(stage(&kept), "kept", "{kept:#}");
+    pause(100, &mut job);
+    let rows = ledger.end(job);
+    assert!(rows["v1"] > 0 && rows["v2"] > 0 && rows.len() == 2, "{rows:?}");
+}

@@ -169,10 +169,14 @@ fn under_way(client: &Client, args: &SwapArgs) -> anyhow::Result<ExitCode> {
     let decided = client.decide(&swap.id, decision)?;
     let ended = follow(client, args, decided)?;
     // Whoever gave it up has what was asked for.
-    match finish(args, &ended) {
-        Err(_) if args.abort && ended.stage != SwapStageName::Kept => Ok(ExitCode::SUCCESS),
-        finished => finished,
+    if args.abort && ended.stage != SwapStageName::Kept {
+        match args.json {
+            true => print::json(&ended)?,
+            false => print::remark(show::given_up(&ended)),
+        }
+        return Ok(ExitCode::SUCCESS);
     }
+    finish(args, &ended)
 }
 
 /// Says each stage as it comes, up to the last one.

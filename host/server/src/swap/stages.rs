@@ -140,7 +140,7 @@ impl Swapping<'_> {
             factory: Arc::clone(&planned.factory),
             evolution: planned.evolution.clone(),
         };
-        let mut watching = Watching::new(self, ready);
+        let mut watching = Watching::new(self, handle, ready);
         watching.begin();
         let ticket = handle.swap(SwapRequest {
             nodes: ready.nodes.iter().map(node).collect(),
@@ -148,7 +148,7 @@ impl Swapping<'_> {
             commit_outputs: self.request.commit_outputs,
             canary: self.request.canary.and_then(CanaryShare::of_percent),
         });
-        match watching.watch_to_the_end(handle, &ticket) {
+        match watching.watch_to_the_end(&ticket) {
             SwapStage::Kept { epoch } => {
                 self.progress.note(|status| status.epoch = Some(epoch));
                 self.delete_savepoint();
@@ -209,6 +209,8 @@ impl Swapping<'_> {
 /// The engine's part, looked at.
 struct Watching<'a> {
     swapping: &'a Swapping<'a>,
+    /// Of the run that is swapped: after a rollback there is another one, which counts anew.
+    handle: &'a JobHandle,
     ready: &'a Ready,
     operators: Vec<Watched>,
     /// Whether the trial under way is that of a canary.
@@ -220,23 +222,22 @@ struct Watching<'a> {
 }
 
 impl<'a> Watching<'a> {
-    fn new(swapping: &'a Swapping<'a>, ready: &'a Ready) -> Self {
+    fn new(swapping: &'a Swapping<'a>, handle: &'a JobHandle, ready: &'a Ready) -> Self {
         let is_canary = swapping.request.canary.is_some();
         let operators = Vec::new();
-        Self { swapping, ready, operators, is_canary, until: None, is_decided: false }
+        Self { swapping, handle, ready, operators, is_canary, until: None, is_decided: false }
     }
 
     /// What is counted from now on belongs to the trial that comes.
     fn begin(&mut self) {
-        let Some(handle) = self.swapping.shared.live.handle() else { return };
-        let counters = |id: &str| Counters::of(id, handle.tasks());
+        let counters = |id: &str| Counters::of(id, self.handle.tasks());
         let rules = self.swapping.rules;
         let ids = self.ready.nodes.iter().map(|node| node.id.as_str());
         self.operators = ids.map(|id| rules.begin(id, counters(id))).collect();
         (self.until, self.is_decided) = (None, false);
     }
 
-    fn watch_to_the_end(&mut self, handle: &JobHandle, ticket: &SwapTicket) -> SwapStage {
+    fn watch_to_the_end(&mut self, ticket: &SwapTicket) -> SwapStage {
         let mut seen = SwapStage::Queued;
         loop {
             let stage = ticket.wait_past(&seen, INTERVAL);
@@ -244,9 +245,10 @@ impl<'a> Watching<'a> {
                 self.came_to(&seen, &stage);
             }
             if stage.is_final() {
+                self.look(false);
                 return stage;
             }
-            self.decide(handle, &stage);
+            self.decide(&stage);
             seen = stage;
         }
     }
@@ -269,9 +271,14 @@ impl<'a> Watching<'a> {
                 self.swapping.advance(SwapStageName::Flipping);
             }
             SwapStage::Trial { epoch, since_ms } => {
+                // Stages that passed between two looks are told, too.
+                if matches!(before, SwapStage::Queued) {
+                    self.swapping.advance(SwapStageName::Pinning);
+                }
                 if matches!(before, SwapStage::Trial { .. }) {
                     self.begin();
                 }
+                self.swapping.advance(SwapStageName::Flipping);
                 self.on_trial(*epoch, *since_ms);
             }
             SwapStage::Keeping { .. } | SwapStage::Kept { .. } => {
@@ -301,7 +308,8 @@ impl<'a> Watching<'a> {
     }
 
     /// Looks at the counters, and ends the trial if it is time to.
-    fn decide(&mut self, handle: &JobHandle, stage: &SwapStage) {
+    fn decide(&mut self, stage: &SwapStage) {
+        let handle = self.handle;
         let decision = self.swapping.progress.take_decision();
         let roll_back = |reason: String| handle.decide(Decision::RollBack { reason });
         if decision == Some(SwapDecision::Abort) {
@@ -327,10 +335,9 @@ impl<'a> Watching<'a> {
 
     /// Looks at the counters. Returns what is wrong.
     fn look(&mut self, last: bool) -> Option<String> {
-        let live = self.swapping.shared.live.handle()?;
         let mut found = None;
         for watched in &mut self.operators {
-            watched.look(Counters::of(watched.id(), live.tasks()));
+            watched.look(Counters::of(watched.id(), self.handle.tasks()));
             found = found.or_else(|| self.swapping.rules.violation(watched, last));
         }
         let counted = self.operators.iter().map(Watched::counted).collect();

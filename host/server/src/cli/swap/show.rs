@@ -213,3 +213,11 @@ pub(super) fn rolled_back(status: &SwapStatus) -> String {
         None => format!("the swap was rolled back: {reason}"),
     }
 }
+
+/// That it was given up, as its user wanted.
+pub(super) fn given_up(status: &SwapStatus) -> String {
+    match status.epoch.filter(|_| status.stage == SwapStageName::RolledBack) {
+        Some(epoch) => format!("given up: the job runs as before, from checkpoint {epoch} on"),
+        None => "given up: nothing has changed".to_owned(),
+    }
+}
