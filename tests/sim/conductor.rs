@@ -192,7 +192,7 @@ impl Conductor {
 }
 
 /// How the state is taken over that the newest checkpoint says is there.
-fn evolution(
+pub(crate) fn evolution(
     node: &str,
     new: &dyn OperatorFactory,
     graph: &Graph,

@@ -10,6 +10,7 @@
 mod backends;
 mod conductor;
 mod crashes;
+mod going_back;
 mod owners;
 mod savepoints;
 mod scheduler;

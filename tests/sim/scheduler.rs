@@ -8,12 +8,12 @@ use futures::executor::block_on;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use statehouse_checkpoint::{
-    Check, CheckpointStore, Collector, Compression, Epoch, Manifest, OriginRecord, Retention,
-    Selection, StartPlace, StartPoint,
+    Check, CheckpointStore, Collector, Compression, Manifest, OriginRecord, Retention, Selection,
+    StartPlace, StartPoint,
 };
 use statehouse_engine::{
     Assembled, CheckpointSettings, Checkpoints, Clock, JobPlan, ManualClock, Mode, RestorePoint,
-    Rollback, SavepointRequest, SavepointTicket, Step, Stop, Turn, Warm, assemble,
+    SavepointRequest, SavepointTicket, Step, Stop, Turn, Warm, assemble,
 };
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ pub(crate) struct Scenario {
     pub(crate) world: World,
     pub(crate) trace: Vec<String>,
     pub(crate) random: StdRng,
-    clock: ManualClock,
+    pub(crate) clock: ManualClock,
     /// Whether checkpoints have so little time that many are given up.
     pub(crate) hasty: bool,
     /// See [`World::graph`].
@@ -88,11 +88,11 @@ pub(crate) struct Scenario {
 pub(crate) struct Life {
     pub(crate) job: Assembled,
     finished: Vec<bool>,
-    turns: u64,
+    pub(crate) turns: u64,
     /// Until when the publisher gets no time.
     publisher_sleeps: u64,
-    backends: Backends,
-    folder: TempDir,
+    pub(crate) backends: Backends,
+    pub(crate) folder: TempDir,
 }
 
 impl Scenario {
@@ -150,7 +150,8 @@ impl Scenario {
         Ok(self.live(job, backends, folder))
     }
 
-    fn live(&mut self, job: Assembled, backends: Backends, folder: TempDir) -> Life {
+    /// A process with this job.
+    pub(crate) fn live(&mut self, job: Assembled, backends: Backends, folder: TempDir) -> Life {
         if let Some((calls, takes_effect)) = self.stall {
             self.world.store.stall_after(calls, takes_effect);
         }
@@ -159,59 +160,6 @@ impl Scenario {
             conductor.begin();
         }
         Life { job, finished, turns: 0, publisher_sleeps: 0, backends, folder }
-    }
-
-    /// Goes on, in the same process, where a swap was to begin that is undone.
-    pub(crate) fn go_back(&mut self, life: Life) -> Result<Life, String> {
-        let Life { job, turns, backends, folder, .. } = life;
-        let Assembled { tasks, mut driver, publisher, .. } = job;
-        let rollback = driver.roll_back(tasks.into_iter().map(|(task, _)| task).collect());
-        drop((driver, publisher));
-        let Rollback { to_epoch, reason, graph, warm } = rollback;
-        if let Some(conductor) = &mut self.conductor {
-            conductor.rolled_back(warm.backends());
-        }
-        self.trace.push(format!("back to {to_epoch} with {} backends: {reason}", warm.backends()));
-        let store = self.world.store.checkpoints();
-        let lease = block_on(store.claim()).map_err(|error| error.chain())?;
-        let found = block_on(store.newest_valid(Check::Manifest)).map_err(|error| error.chain())?;
-        let newest = found.manifest.filter(|newest| newest.epoch == Epoch(to_epoch));
-        let (manifest, point) = match newest {
-            Some(newest) => (newest, found.point),
-            // Checkpoints went on during the trial.
-            None => {
-                let name = self.conductor.as_ref().unwrap().savepoint.clone();
-                let manifest = block_on(store.read_savepoint(&name));
-                let (epoch, place) = (Epoch(to_epoch), StartPlace::Savepoint(name));
-                let point = Some(StartPoint { epoch, place, fork: false });
-                (manifest.map_err(|error| error.chain())?, point)
-            }
-        };
-        let restore = RestorePoint {
-            store: store.clone(),
-            manifest,
-            point,
-            continues: true,
-            drop_unclaimed: false,
-            fork: false,
-        };
-        let clock = Arc::new(self.clock.clone());
-        let plan = JobPlan {
-            graph,
-            settings: self.settings(),
-            checkpoints: Some(Checkpoints { store, lease }),
-            restore: Some(restore),
-            clock,
-            backend: Arc::clone(&backends.factory),
-            scratch: Some(backends.scratch.clone()),
-            restores_max: self.restores_max,
-            seed: 7,
-            warm,
-        };
-        let job = assemble(plan).map_err(|error| error.to_string())?;
-        let mut life = self.live(job, backends, folder);
-        life.turns = turns;
-        Ok(life)
     }
 
     /// Puts the job together, to run by this clock.
@@ -271,7 +219,7 @@ impl Scenario {
         }))
     }
 
-    fn settings(&mut self) -> CheckpointSettings {
+    pub(crate) fn settings(&mut self) -> CheckpointSettings {
         let random = &mut self.random;
         CheckpointSettings {
             interval: Some(Duration::from_millis(random.random_range(10..60))),

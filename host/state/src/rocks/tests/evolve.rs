@@ -148,7 +148,7 @@ fn timers_that_are_restored_in_another_order_are_deleted_where_they_are() {
         let due = restored.due_timers(TimeDomain::EventTime, 99, 9).unwrap();
         assert_eq!((due.timer, due.times), (TimerId(1), vec![5]));
         let change =
-            |timer, set| TimerChange { timer: TimerId(timer), slot: 0, namespace: 0, time: 5, set };
+            |timer, set| TimerChange { timer: TimerId(timer), slot: 0, namespace: 7, time: 5, set };
         commit(&mut restored, &[1], 0, |set| set.change_timer(change(1, false))).unwrap();
         commit(&mut restored, &[1], 0, |set| set.change_timer(change(0, true))).unwrap();
         let changed = snapshot(&mut restored, 10 + epoch);
