@@ -243,8 +243,8 @@ impl OperatorBody {
         Ok(())
     }
 
-    /// What manifests are to say of the operator from the next barrier on. A flip calls this with what it flipped to, as
-    /// soon as the new operator has all keys; what the operator has still to take over is added at each barrier.
+    /// What manifests are to say of the operator from the next barrier on. A flip calls this with what it flipped to,
+    /// as soon as the new operator has all keys; what the operator has still to take over is added at each barrier.
     pub(super) fn set_version(&mut self, version: Arc<OperatorVersion>) {
         self.version = version;
         self.sweep_anew();

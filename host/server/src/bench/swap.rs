@@ -71,7 +71,7 @@ pub struct SwapFigures {
     pub request_to_flip: Pauses,
     /// From the first trap to the first record that the old operator takes again.
     pub roll_back: Pauses,
-    /// Baseline: from the last record before a stop with a checkpoint to the first one after a start, within one process.
+    /// Baseline: from the last record before a stop with a checkpoint to the first one after a start, in one process.
     pub restart: Pauses,
     pub records_per_second_before: f64,
     /// Only of a changed schema, as whatever is about sweeping.

@@ -41,7 +41,13 @@ fn written(uploaded: [Uploaded; 2]) -> Written {
 
 fn retired(states: &[(&str, u32)], timers: &[&str]) -> Retired {
     let state = |&(name, schema_version): &(&str, u32)| {
-        let state = json!({ "name": name, "kind": "value", "value": "u64", "codec": "raw", "schema_version": schema_version });
+        let state = json!({
+            "name": name,
+            "kind": "value",
+            "value": "u64",
+            "codec": "raw",
+            "schema_version": schema_version,
+        });
         serde_json::from_value::<StateDeclaration>(state).unwrap()
     };
     let timer =

@@ -136,8 +136,8 @@ impl OperatorBody {
         Ok(self.may_sweep().then_some(self.sweeping.next_idle))
     }
 
-    /// Whether there is something to sweep. While a snapshot is being written there may be, too: it must not starve where
-    /// one follows the other, and what is copied for the snapshot is part of the time that it may take.
+    /// Whether there is something to sweep. While a snapshot is being written there may be, too: it must not starve
+    /// where one follows the other, and what is copied for the snapshot is part of the time that it may take.
     fn may_sweep(&self) -> bool {
         let Sweeping { allowed, done, .. } = self.sweeping;
         allowed && !done && self.invoker.is_migrating()
