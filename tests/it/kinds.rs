@@ -133,10 +133,9 @@ fn a_state_that_became_something_else_is_refused_by_name() {
     place.run(&["run", "job.toml"]).succeeded();
     let before = place.files("checkpoints");
     let set = format!("operator.sum.operator={}", "turned");
-    place.run(&["run", "job.toml", "--set", &set]).refused(&[
-        "`sum`",
-        "was a value state and is a map state now",
-    ]);
+    place
+        .run(&["run", "job.toml", "--set", &set])
+        .refused(&["`sum`", "was a value state and is a map state now"]);
     let added = |files: &std::collections::BTreeMap<_, _>| files.len() - before.len();
     assert!(added(&place.files("checkpoints")) <= 1, "no more than a claim was written");
 }
