@@ -76,9 +76,9 @@ impl TaskEntry {
 
 /// A running job from outside. Clones are the same job.
 ///
-/// A job that rolls back a swap is assembled again, and has a new handle then. What is asked by an older one of the same
-/// job still reaches it, and what is asked between the two runs waits; only [`tasks`](JobHandle::tasks) are those of the
-/// run that the handle came with.
+/// A job that rolls back a swap is assembled again, and has a new handle then. What is asked by an older one of the
+/// same job still reaches it, and what is asked between the two runs waits; only [`tasks`](JobHandle::tasks) are those
+/// of the run that the handle came with.
 #[derive(Clone)]
 pub struct JobHandle {
     tasks: Arc<[TaskEntry]>,

@@ -1,9 +1,10 @@
 //! The coordinator's part in a swap: when its barriers may flow, and what may not happen meanwhile.
 //!
 //! A swap waits until no checkpoint is under way. Then come two barriers with nothing between them: one of a checkpoint
-//! that is pinned, one at which operators flip and which is no checkpoint. The trial begins when all tasks have flipped.
-//! Until it is decided to keep the swap no checkpoint is triggered, unless outputs are committed as they come; the end of
-//! the stream decides so, too. The swap is kept when a checkpoint exists that was triggered after the flip.
+//! that is pinned, one at which operators flip and which is no checkpoint. The trial begins when all tasks have
+//! flipped. Until it is decided to keep the swap no checkpoint is triggered, unless outputs are committed as they
+//! come; the end of the stream decides so, too. The swap is kept when a checkpoint exists that was triggered after the
+//! flip.
 
 use std::collections::BTreeSet;
 

@@ -77,8 +77,8 @@ impl OperatorBody {
         self.invoker.end_canary(true).map(Before)
     }
 
-    /// If the job may come back to this checkpoint in memory, holds what it takes. Called when the snapshot was started;
-    /// `task_states` are those that are in it.
+    /// If the job may come back to this checkpoint in memory, holds what it takes. Called when the snapshot was
+    /// started; `task_states` are those that are in it.
     pub(super) fn hold(&mut self, barrier: Barrier, task_states: Option<&Vec<u8>>) {
         if barrier.kind != BarrierKind::Pin || barrier.epoch <= self.flips.released {
             return;

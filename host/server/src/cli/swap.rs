@@ -18,9 +18,9 @@ use crate::job_file::{JobFile, Override};
 ///
 /// First comes the plan: what is kept, migrated, dropped and newly asked for. What cannot work is refused before
 /// anything is touched. Then a savepoint is made, and all the operators named flip at one barrier. For a time the new
-/// ones are on trial: nothing that they put out is committed, and if they fail or do not meet what is asked of them, the
-/// job goes back to the savepoint by itself, with the components as before. Otherwise they stay, also in later runs, as
-/// long as the job file names the same component as now.
+/// ones are on trial: nothing that they put out is committed, and if they fail or do not meet what is asked of them,
+/// the job goes back to the savepoint by itself, with the components as before. Otherwise they stay, also in later
+/// runs, as long as the job file names the same component as now.
 ///
 /// The exit code is 0 if the swap was kept (with `--plan`: if it would be accepted), and 1 if it was refused or rolled
 /// back.
@@ -225,7 +225,8 @@ fn say_on_interrupt(job: &Path, id: &str) -> anyhow::Result<()> {
     let (job, id) = (job.display().to_string(), id.to_owned());
     ctrlc::set_handler(move || {
         print::remark(format_args!(
-            "swap {id} goes on without this command: `statehouse swap {job} --status` looks at it, `--abort` gives it up"
+            "swap {id} goes on without this command: `statehouse swap {job} --status` looks at it, and `--abort` \
+             gives it up"
         ));
         #[expect(clippy::disallowed_methods, reason = "nothing is left to be done")]
         std::process::exit(EXIT_INTERRUPTED);
