@@ -1,5 +1,5 @@
-//! A job that is stopped, or dies, is started with newer operators, again and again, in the middle of what the ones before
-//! had to take over.
+//! A job that is stopped, or dies, is started with newer operators, again and again, in the middle of what the ones
+//! before had to take over.
 
 use futures::executor::block_on;
 use statehouse_checkpoint::Check;

@@ -1,5 +1,5 @@
-//! The job that runs in this process. After a rollback it is another one of the same name: whoever looks on, stops it or
-//! asks for something reaches the one that runs now.
+//! The job that runs in this process. After a rollback it is another one of the same name: whoever looks on, stops it
+//! or asks for something reaches the one that runs now.
 
 use std::sync::Arc;
 

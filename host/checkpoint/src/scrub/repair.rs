@@ -1,7 +1,7 @@
 //! Mending objects from another store: a backup of this one, or one to which checkpoints were copied.
 //!
-//! A pack and a component are known by their names. A manifest is taken if it is certainly the one that was here: if the
-//! hash in its first line, or that of what follows, is still the same.
+//! A pack and a component are known by their names. A manifest is taken if it is certainly the one that was here: if
+//! the hash in its first line, or that of what follows, is still the same.
 
 use bytes::Bytes;
 use futures::TryStreamExt;

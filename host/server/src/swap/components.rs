@@ -103,8 +103,8 @@ pub(super) fn before(
     };
     of_operator(id, now).and_then(|operator| operator.from.clone()).ok_or_else(|| {
         format!(
-            "operator `{id}` has the component that it began with, so there is none to go back to; name one by its file, \
-             or by `--to-version` with a digest of `statehouse history`"
+            "operator `{id}` has the component that it began with, so there is none to go back to; name one by its \
+             file, or by `--to-version` with a digest of `statehouse history`"
         )
     })
 }

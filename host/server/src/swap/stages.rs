@@ -1,7 +1,8 @@
 //! One swap from its request to its end, on a thread of its own.
 //!
 //! Wait until the job runs; plan; put the components into the store; run them in the shadow; ask the engine; watch the
-//! trial; keep it or have it rolled back. Whatever goes wrong before the flip refuses the swap, and nothing has changed.
+//! trial; keep it or have it rolled back. Whatever goes wrong before the flip refuses the swap, and nothing has
+//! changed.
 
 mod entries;
 mod planning;
@@ -193,8 +194,8 @@ impl Swapping<'_> {
         }
     }
 
-    /// The savepoint goes when the job that went back to it has a checkpoint of its own: where checkpoints went on in the
-    /// trial, the one of the savepoint's epoch may be collected already.
+    /// The savepoint goes when the job that went back to it has a checkpoint of its own: where checkpoints went on in
+    /// the trial, the one of the savepoint's epoch may be collected already.
     fn let_go_of_savepoint(&self) {
         loop {
             let handle = self.shared.live.handle();

@@ -4,8 +4,8 @@ use super::{TaskState, TaskStates};
 use crate::task_state::TaskStateDeclaration;
 
 impl TaskStates {
-    /// The same under other declarations: states keep what they hold, by name, if they are of the same kind and layouts;
-    /// others are empty; those that are not declared are gone. Between invocations.
+    /// The same under other declarations: states keep what they hold, by name, if they are of the same kind and
+    /// layouts; others are empty; those that are not declared are gone. Between invocations.
     #[must_use]
     pub fn evolved(self, declarations: &[TaskStateDeclaration]) -> Self {
         let mut evolved = Self::new(declarations);
