@@ -15,6 +15,7 @@ pub mod evolve;
 pub mod heap;
 pub mod key;
 pub mod merge;
+mod ownership;
 pub mod rocks;
 pub mod segment;
 pub mod snapshot;

@@ -7,31 +7,17 @@ use super::{HeapBackend, Home};
 use crate::column::Column;
 use crate::declaration::StateId;
 use crate::error::Error;
+use crate::ownership::{check_form, check_owned};
 use crate::segment::{Stamped, Writer};
 use crate::snapshot::Segment;
 
 impl HeapBackend {
     pub(super) fn copy(&self, keys: &Column, hashes: &[u64]) -> Result<Vec<Segment>, Error> {
-        if keys.is_words() != self.schema.key().is_words() || keys.len() != hashes.len() {
-            return Err(Error::Access {
-                reason: format!(
-                    "{} keys come with {} hashes, or not in the layout declared",
-                    keys.len(),
-                    hashes.len()
-                ),
-            });
-        }
+        check_form(keys, hashes, self.schema.key().is_words())?;
+        check_owned(hashes, self.key_groups, self.range)?;
         let mut writers = BTreeMap::new();
         for (row, &hash) in hashes.iter().enumerate() {
             let (number, key) = (self.key_groups.group_of(hash), keys.cell(row));
-            if !self.range.contains(number) {
-                return Err(Error::Access {
-                    reason: format!(
-                        "key {row} belongs to {number}, and this task owns key groups {}..{}",
-                        self.range.start, self.range.end
-                    ),
-                });
-            }
             let group = &self.groups[(u32::from(number.0) - self.range.start) as usize];
             let writer = writers.entry(number).or_insert_with(|| Writer::new(&self.schema));
             for (id, home) in (0..).map(StateId).zip(&self.homes) {

@@ -13,6 +13,7 @@ use crate::backend::Now;
 use crate::column::{BytesColumn, Column};
 use crate::error::Error;
 use crate::key::{KeyGroupRange, KeyGroups};
+use crate::ownership::{check_form, not_owned};
 use crate::segment::Cell;
 use crate::ttl::{self, NO_STAMP};
 use crate::window::Window;
@@ -61,15 +62,7 @@ impl Invocation {
         layout: &Layout,
     ) -> Result<(), Error> {
         self.end();
-        if keys.is_words() != layout.key_words || keys.len() != hashes.len() {
-            return Err(Error::Access {
-                reason: format!(
-                    "{} keys come with {} hashes, or not in the layout declared",
-                    keys.len(),
-                    hashes.len()
-                ),
-            });
-        }
+        check_form(keys, hashes, layout.key_words)?;
         let place = |&hash: &u64| Place {
             group: u32::from(key_groups.group_of(hash).0).wrapping_sub(range.start),
             row: ABSENT,
@@ -78,14 +71,7 @@ impl Invocation {
         let owned = groups.len() as u32;
         if let Some(slot) = self.first.places.iter().position(|place| place.group >= owned) {
             self.first.places.clear();
-            return Err(Error::Access {
-                reason: format!(
-                    "the key of slot {slot} belongs to {}, and this task owns key groups {}..{}",
-                    key_groups.group_of(hashes[slot]),
-                    range.start,
-                    range.end
-                ),
-            });
+            return Err(not_owned(slot, key_groups.group_of(hashes[slot]), range));
         }
         self.now = now;
         self.keys.extend_from_range(keys, 0, keys.len());

@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::declaration::{StateId, StateKind};
 use crate::error::Error;
 use crate::key::KeyGroup;
+use crate::ownership::{check_record, check_segment};
 use crate::segment::{Cell, Reader, Record};
 use crate::timers::{Key, Timer};
 
@@ -30,15 +31,7 @@ impl HeapBackend {
         full: bool,
         segment: &[u8],
     ) -> Result<(), Error> {
-        if !self.range.contains(group) {
-            return Err(Error::Segment {
-                group,
-                reason: format!(
-                    "this task owns key groups {}..{}",
-                    self.range.start, self.range.end
-                ),
-            });
-        }
+        check_segment(group, self.range)?;
         self.end_hold();
         self.running = None;
         self.cursor = None;
@@ -102,17 +95,7 @@ impl HeapBackend {
         record: &Record<'_>,
     ) -> Result<(), Error> {
         let hash = record.key().hash();
-        let owner = self.key_groups.group_of(hash);
-        if owner != group {
-            return Err(Error::Segment {
-                group,
-                reason: format!(
-                    "it holds a key of {owner}; the job was snapshotted with another number of key \
-                     groups than {}",
-                    self.key_groups.count()
-                ),
-            });
-        }
+        check_record(hash, group, self.key_groups)?;
         let index = u32::from(group.0) - self.range.start;
         match *record {
             Record::Value { state, key, value } => {

@@ -5,6 +5,7 @@ use super::collections::Collection;
 use crate::column::Column;
 use crate::declaration::StateId;
 use crate::error::Error;
+use crate::ownership::{check_form, check_owned};
 
 impl RocksBackend {
     pub(super) fn collection(&self, state: StateId) -> Result<&Collection, Error> {
@@ -22,28 +23,8 @@ impl RocksBackend {
 
     /// Refuses keys of another layout, or that the task does not own.
     pub(super) fn check_keys(&self, keys: &Column, hashes: &[u64]) -> Result<(), Error> {
-        if keys.is_words() != self.schema.key().is_words() || keys.len() != hashes.len() {
-            return Err(Error::Access {
-                reason: format!(
-                    "{} keys come with {} hashes, or not in the layout declared",
-                    keys.len(),
-                    hashes.len()
-                ),
-            });
-        }
-        let group = |&hash: &u64| self.key_groups.group_of(hash);
-        let outside = |hash: &u64| !self.range.contains(group(hash));
-        if let Some(slot) = hashes.iter().position(outside) {
-            return Err(Error::Access {
-                reason: format!(
-                    "the key of slot {slot} belongs to {}, and this task owns key groups {}..{}",
-                    group(&hashes[slot]),
-                    self.range.start,
-                    self.range.end
-                ),
-            });
-        }
-        Ok(())
+        check_form(keys, hashes, self.schema.key().is_words())?;
+        check_owned(hashes, self.key_groups, self.range)
     }
 
     /// Refuses columns of another layout than the state's.

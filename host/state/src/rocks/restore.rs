@@ -13,6 +13,7 @@ use super::{RocksBackend, files, keys, tables};
 use crate::declaration::{StateKind, TimerId};
 use crate::error::Error;
 use crate::key::KeyGroup;
+use crate::ownership::{check_record, check_segment};
 use crate::segment::{Cell, Reader, Record};
 use crate::timers::{Key, Timer};
 
@@ -27,15 +28,7 @@ impl RocksBackend {
         full: bool,
         segment: &[u8],
     ) -> Result<(), Error> {
-        if !self.range.contains(group) {
-            return Err(Error::Segment {
-                group,
-                reason: format!(
-                    "this task owns key groups {}..{}",
-                    self.range.start, self.range.end
-                ),
-            });
-        }
+        check_segment(group, self.range)?;
         self.begin_restore();
         if self.cells.dirty() > 0 {
             self.flush()?;
@@ -88,16 +81,7 @@ impl RocksBackend {
     ) -> Result<(), Error> {
         let key_cell = record.key();
         let hash = key_cell.hash();
-        let owner = self.key_groups.group_of(hash);
-        if owner != group {
-            return Err(Error::Segment {
-                group,
-                reason: format!(
-                    "it holds a key of {owner}; the job was snapshotted with another number of key groups than {}",
-                    self.key_groups.count()
-                ),
-            });
-        }
+        check_record(hash, group, self.key_groups)?;
         let (mut key, mut stored) = (Vec::new(), Vec::new());
         let (state, value) = match *record {
             Record::Value { state, value, .. } => (state, value),
