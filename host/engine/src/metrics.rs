@@ -23,8 +23,6 @@ pub struct TaskMetrics {
     pub watermark: AtomicI64,
     /// Nanoseconds in invocations of the operator.
     pub busy_ns: AtomicU64,
-    /// Nanoseconds in the longest invocation since it was last [taken](TaskMetrics::take_longest_ns).
-    pub longest_ns: AtomicU64,
     /// Values and entries of earlier versions of the operator that have not moved to its own states, those included
     /// that cannot. Brought up to date about every 100 ms.
     pub migration_left: AtomicU64,
@@ -38,15 +36,6 @@ impl TaskMetrics {
     /// Notes an invocation.
     pub(crate) fn invoked(&self, took_ns: u64) {
         self.busy_ns.fetch_add(took_ns, Ordering::Relaxed);
-        // It is seldom the longest one: then the line stays where it is read.
-        if took_ns > self.longest_ns.load(Ordering::Relaxed) {
-            self.longest_ns.fetch_max(took_ns, Ordering::Relaxed);
-        }
-    }
-
-    /// The longest invocation since this was last called, in nanoseconds.
-    pub fn take_longest_ns(&self) -> u64 {
-        self.longest_ns.swap(0, Ordering::Relaxed)
     }
 
     /// How far the migration of the task's state is.
